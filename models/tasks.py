@@ -1,0 +1,71 @@
+"""The interfaces that every network serves: what goes in, what comes out.
+
+A task object holds the pre- and post-processing of one network beside a `Runner`, the compiled network itself. It knows
+nothing of how that was compiled, and a backend knows nothing of tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Float: TypeAlias = npt.NDArray[np.float32]
+Bool: TypeAlias = npt.NDArray[np.bool_]
+Image: TypeAlias = npt.NDArray[np.uint8]
+"""uint8 [H, W, 3], BGR."""
+
+
+class Runner(Protocol):
+    """A compiled network: uint8 [B, H, W, 3] BGR pixels in, its float32 outputs out, all with B rows."""
+
+    def __call__(self, pixels: Image) -> tuple[Float, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PixelFormat:
+    """How a network wants its pixels: channel order, then `(value - mean) / std` on 0..255."""
+
+    rgb: bool
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Boxes:
+    """The persons found in one image, best first: `xyxy` float32 [N, 4] in image pixels, `scores` float32 [N] in 0..1."""
+
+    xyxy: Float
+    scores: Float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """A person's mask inside a window of the image: `bitmap` bool [h, w], its top-left pixel at `origin` (x, y)."""
+
+    bitmap: Bool
+    origin: tuple[int, int]
+    score: float = 1.0
+
+
+class Detector(Protocol):
+    """Finds persons in a batch of images of any sizes."""
+
+    def __call__(self, images: Sequence[Image]) -> list[Boxes]: ...
+
+
+class PoseEstimator(Protocol):
+    """Keypoints of the persons in `boxes` (per image float32 [N, 4]): per image float32 [N, 17, 3], COCO order."""
+
+    def __call__(self, images: Sequence[Image], boxes: Sequence[Float]) -> list[Float]: ...
+
+
+class Segmenter(Protocol):
+    """Masks of the persons in `boxes` with `keypoints` (per image float32 [N, 17, 3]): per image N windows or None."""
+
+    def __call__(
+        self, images: Sequence[Image], boxes: Sequence[Float], keypoints: Sequence[Float]
+    ) -> list[list[Window | None]]: ...
