@@ -1,0 +1,66 @@
+"""OpenVINO: the fastest way on a processor, straight from the `nn.Module`."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from models.backends.base import BackendUnavailableError, CompileSpec, Precision
+
+
+class OpenVINOBackend:
+    """Compiles through `openvino.convert_model`, with a free batch dimension."""
+
+    name = "openvino"
+
+    def precisions(self) -> tuple[Precision, ...]:
+        """Float32 always; bfloat16 first where OpenVINO lists it among the processor's capabilities."""
+        capabilities = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        return ("bfloat16", "float32") if "BF16" in capabilities else ("float32",)
+
+    def compile(self, network: nn.Module, spec: CompileSpec) -> OpenVINOCompiled:
+        """Convert and compile; `network` itself stays as it is."""
+        return OpenVINOCompiled(network, spec)
+
+
+class OpenVINOCompiled:
+    """A network compiled by OpenVINO for the processor; one call at a time."""
+
+    backend = "openvino"
+
+    def __init__(self, network: nn.Module, spec: CompileSpec) -> None:
+        import openvino
+
+        core = _core()
+        example = torch.zeros((max(spec.batch, 2), spec.height, spec.width, 3), dtype=torch.uint8)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the tracer warns of shape arithmetic that is constant here
+            model = openvino.convert_model(network.eval(), example_input=example)
+        model.reshape({0: [-1, spec.height, spec.width, 3]})
+        options: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": "bf16" if spec.precision == "bfloat16" else "f32",
+            "INFERENCE_NUM_THREADS": spec.threads,
+            "NUM_STREAMS": 1,
+        }
+        self.precision: Precision = spec.precision
+        self._compiled = core.compile_model(model, "CPU", options)
+        self._request = self._compiled.create_infer_request()
+        self.device = str(core.get_property("CPU", "FULL_DEVICE_NAME"))
+
+    def __call__(self, pixels: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], ...]:
+        """Run one batch."""
+        results = self._request.infer({0: np.ascontiguousarray(pixels)}, share_inputs=True, share_outputs=False)
+        return tuple(np.asarray(results[output], np.float32) for output in self._compiled.outputs)
+
+
+def _core() -> Any:
+    try:
+        import openvino
+    except ImportError as error:
+        raise BackendUnavailableError("OpenVINO is not installed (pip install 'peoplestream[cpu]')") from error
+    return openvino.Core()

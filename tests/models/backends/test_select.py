@@ -1,0 +1,153 @@
+"""Backends are chosen aloud, and one that does not say what eager float32 says never serves."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from torch import nn
+
+from models.backends import BackendUnavailableError, CompileSpec, FromPixels, Precision, compile_network
+from models.backends.openvino import OpenVINOBackend
+from models.backends.torch_cpu import TorchBackend
+from models.tasks import PixelFormat
+
+SPEC = CompileSpec(batch=2, height=64, width=96, precision="bfloat16", threads=1)
+PIXELS = PixelFormat(rgb=True, mean=(123.0, 116.0, 103.0), std=(58.0, 57.0, 56.0))
+
+
+def network() -> FromPixels:
+    torch.manual_seed(0)
+    return FromPixels(nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.SiLU(), nn.Conv2d(8, 4, 3)), PIXELS)
+
+
+class Scaled:
+    """A backend whose outputs are those of eager PyTorch times a factor, in the precisions it claims."""
+
+    def __init__(
+        self, name: str, factor: float, *, precisions: tuple[Precision, ...] = ("bfloat16", "float32")
+    ) -> None:
+        self.name = name
+        self._factor = factor
+        self._precisions = precisions
+
+    def precisions(self) -> tuple[Precision, ...]:
+        return self._precisions
+
+    def compile(self, network: nn.Module, spec: CompileSpec) -> ScaledCompiled:
+        return ScaledCompiled(self.name, self._factor, network, spec)
+
+
+class ScaledCompiled:
+    device = "nowhere"
+
+    def __init__(self, name: str, factor: float, network: nn.Module, spec: CompileSpec) -> None:
+        self.backend = name
+        self.precision = spec.precision
+        self._factor = factor
+        self._run = TorchBackend().compile(network, spec)
+
+    def __call__(self, pixels: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], ...]:
+        return tuple(output * np.float32(self._factor) for output in self._run(pixels))
+
+
+class Missing:
+    name = "missing"
+
+    def precisions(self) -> tuple[Precision, ...]:
+        raise BackendUnavailableError("not installed")
+
+    def compile(self, network: nn.Module, spec: CompileSpec) -> ScaledCompiled:
+        raise AssertionError("it said that it cannot run")
+
+
+def test_a_backend_with_wrong_outputs_serves(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        compiled, choice = compile_network(network(), SPEC, candidates=(Scaled("wrong", 1.5), Scaled("right", 1)))
+    assert compiled.backend == choice.backend == "right"
+    assert any("wrong bfloat16" in line and "0.5" in line for line in choice.refused)
+    assert "wrong bfloat16" in caplog.text
+
+
+def test_nan_outputs_pass_the_parity_check() -> None:
+    with pytest.raises(BackendUnavailableError, match="differ by inf"):
+        compile_network(network(), SPEC, candidates=(Scaled("nan", float("nan")),))
+
+
+def test_a_missing_backend_is_passed_over_in_silence(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        _, choice = compile_network(network(), SPEC, candidates=(Missing(), Scaled("right", 1)))
+    assert choice.refused == ("missing: not installed",)
+    assert "missing: not installed" in caplog.text
+
+
+def test_another_backend_serves_than_the_one_asked_for() -> None:
+    with pytest.raises(BackendUnavailableError, match="asked for backend openvino"):
+        compile_network(network(), SPEC, backend="openvino", candidates=(Scaled("right", 1),))
+
+
+def test_auto_goes_below_the_precision_that_keeps_the_accuracy() -> None:
+    spec = CompileSpec(2, 64, 96, "float32", 1)
+    _, choice = compile_network(network(), spec, candidates=(Scaled("right", 1),))
+    assert choice.precision == "float32"
+    assert "costs this network accuracy" in choice.reason
+
+
+@pytest.mark.parametrize(
+    ("native", "asked", "precision", "reason"),
+    [
+        (("bfloat16", "float32"), "auto", "bfloat16", "keeps this network's accuracy"),
+        (("float32",), "auto", "float32", "no bfloat16 instructions"),
+        (("float32",), "bfloat16", "bfloat16", "no instructions for it"),
+        (("bfloat16", "float32"), "float32", "float32", "asked for float32"),
+    ],
+)
+def test_the_reason_does_not_tell_why_a_precision_was_taken(
+    native: tuple[Precision, ...], asked: str, precision: str, reason: str
+) -> None:
+    candidates = (Scaled("right", 1, precisions=native),)
+    _, choice = compile_network(network(), SPEC, precision=asked, candidates=candidates)  # type: ignore[arg-type]
+    assert choice.precision == precision
+    assert reason in choice.reason
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_openvino_says_something_else_than_pytorch(precision: Precision) -> None:
+    pytest.importorskip("openvino", reason="the extra `cpu` is not installed")
+    compiled, choice = compile_network(
+        network(), SPEC, backend="openvino", precision=precision, candidates=(OpenVINOBackend(),)
+    )
+    assert choice.error < (1e-4 if precision == "float32" else 2e-2)
+    assert compiled.precision == precision
+
+
+@pytest.mark.parametrize("backend", ["torch", "openvino"])
+def test_a_batch_of_another_size_or_its_outputs_overwrite_each_other(backend: str) -> None:
+    if backend == "openvino":
+        pytest.importorskip("openvino", reason="the extra `cpu` is not installed")
+    compiled, _ = compile_network(network(), SPEC, backend=backend, precision="float32")  # type: ignore[arg-type]
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 64, 96, 3), np.uint8)
+    (whole,) = compiled(pixels)
+    single = [compiled(pixels[i : i + 1])[0] for i in range(5)]
+    assert np.allclose(whole, np.concatenate(single), atol=1e-5)
+
+
+def test_the_network_handed_in_is_changed_by_compiling_it() -> None:
+    original = network()
+    before = {name: tensor.clone() for name, tensor in original.state_dict().items()}
+    TorchBackend().compile(original, SPEC)
+    for name, tensor in original.state_dict().items():
+        assert tensor.dtype == before[name].dtype and torch.equal(tensor, before[name])
+
+
+def test_normalisation_happens_in_half_precision_or_in_bgr() -> None:
+    passthrough = nn.Conv2d(3, 3, 1, bias=False)
+    passthrough.weight.data = torch.eye(3).view(3, 3, 1, 1)
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 4, 4, 3), np.uint8)
+    compiled = TorchBackend().compile(FromPixels(passthrough, PIXELS), CompileSpec(1, 4, 4, "float32", 1))
+    (out,) = compiled(pixels)
+    expected = (pixels[..., ::-1].astype(np.float64) - PIXELS.mean) / PIXELS.std
+    assert np.abs(out - expected.transpose(0, 3, 1, 2)).max() < 1e-5
