@@ -1,0 +1,117 @@
+"""Names of sources: which are paths and which are URIs, and how to show them without their credentials."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_REMOTE = r"\b(?!(?:testpattern|file)://)[A-Za-z][A-Za-z0-9+.-]*://"
+_USERINFO = re.compile(rf"({_REMOTE}).*@", re.DOTALL | re.IGNORECASE)
+_QUERY = re.compile(rf"({_REMOTE}[^?\s]*)\?\S*", re.IGNORECASE)
+_IN_PATH = re.compile(
+    r"(user(?:name)?|login|pass(?:word|wd)?|pwd|token|auth|secret|key)=[^&/\s]*?(?=_\w+=|[&/\s]|$)", re.I
+)
+
+
+def redact(text: str) -> str:
+    """`text` with the credentials of every URI in it replaced by `***`.
+
+    Cameras take them in three places: before the host (`rtsp://user:password@host`), in the query, and as `name=value`
+    in the path. What lies before the last `@` goes, since a password may hold any character; so does the whole query.
+    """
+    if not _SCHEME.search(text):
+        return text
+    text = _QUERY.sub(r"\1?***", _USERINFO.sub(r"\1***@", text))
+    return _IN_PATH.sub(r"\1=***", text)
+
+
+def scheme(source: str) -> str | None:
+    """The scheme of a URI in lower case, None for a path."""
+    match = _SCHEME.match(source)
+    return match[1].lower() if match else None
+
+
+def local_path(source: str) -> str | None:
+    """The path or glob that `source` names on this machine (`~` and `file://` resolved), None for another URI."""
+    if scheme(source) == "file":
+        return unquote(source[len("file://") :]).removeprefix("localhost")
+    return str(_at_home(source)) if scheme(source) is None else None
+
+
+def _at_home(path: str) -> Path:
+    """`path` with a leading `~` resolved; `~nobody` is left alone."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
+def _is(question: Callable[[Path], bool], path: Path | str) -> bool:
+    """The answer for `path`; False where it cannot be found out (a name too long, a folder that may not be read)."""
+    try:
+        return question(Path(path))
+    except OSError:
+        return False
+
+
+def is_live(source: str) -> bool:
+    """Whether `source` sends when it likes, as a camera does, rather than when it is asked."""
+    return scheme(source) not in (None, "file", "testpattern")
+
+
+def is_glob(path: str) -> bool:
+    """Whether `path` is a pattern; a file that really bears such a name is none."""
+    return glob.has_magic(path) and not _is(Path.exists, path)
+
+
+def relative_to(folder: Path, source: str) -> str:
+    """`source` as somebody in `folder` would name it: a relative path is joined to it, all else is left alone."""
+    if scheme(source) is not None or _at_home(source).is_absolute():
+        return source
+    joined = str(folder / source)
+    return str(Path(glob.escape(str(folder))) / source) if is_glob(joined) else joined
+
+
+def expand(pattern: str) -> Iterator[Path]:
+    """What a glob matches, in no particular order."""
+    return map(Path, glob.iglob(pattern, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
+
+
+def missing(path: str) -> str | None:
+    """One sentence when nothing is at `path` (or matches it), with the neighbour that was probably meant; else None."""
+    if is_glob(path):
+        return None if next(expand(path), None) else f"nothing matches {path}"
+    if _is(Path.exists, path):
+        return None
+    parent = Path(path).parent
+    if not _is(Path.is_dir, parent):
+        return f"no such file or folder: {path} (there is no folder {parent})"
+    try:
+        neighbours = [entry.name for entry in parent.iterdir()]
+    except OSError:
+        neighbours = []
+    close = difflib.get_close_matches(Path(path).name, neighbours, n=1)
+    return f"no such file or folder: {path}" + (f"; did you mean {parent / close[0]}?" if close else "")
+
+
+def stream_id(source: str) -> str:
+    """A short, printable name for the stream from `source`: of its file or folder, or the last part of its address."""
+    path = local_path(source)
+    if path is None:
+        address = re.sub(r"[?#].*", "", redact(source), flags=re.DOTALL).split("://", 1)[1].rsplit("@", 1)[-1]
+        host, _, document = address.rstrip("/").rpartition("/")
+        name = "testpattern" if scheme(source) == "testpattern" else document
+        has_suffix = bool(host)
+    else:
+        fixed = [part for part in Path(path).absolute().parts if not glob.has_magic(part)]
+        name = fixed[-1] if is_glob(path) else Path(path).absolute().name
+        has_suffix = not is_glob(path) and not _is(Path.is_dir, path)
+    stem = Path(name).stem if has_suffix else name
+    plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-._") or "stream"
