@@ -36,7 +36,7 @@ class PixelFormat:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Boxes:
-    """The persons found in one image, best first: `xyxy` float32 [N, 4] in image pixels, `scores` float32 [N] in 0..1."""
+    """The persons in one image, best first: `xyxy` float32 [N, 4] in image pixels, `scores` float32 [N] in 0..1."""
 
     xyxy: Float
     scores: Float

@@ -1,0 +1,7 @@
+"""Finding keypoints: RTMPose and what is done before and after it."""
+
+from models.pose.cspnext import Scale
+from models.pose.estimator import RTMPoseEstimator
+from models.pose.rtmpose import SCALES, RTMPose
+
+__all__ = ["SCALES", "RTMPose", "RTMPoseEstimator", "Scale"]

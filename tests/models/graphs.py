@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from models.formats.onnx import OnnxGraph, OnnxNode
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 def exported(network: nn.Module, example: Tensor, kept: Collection[str] = ()) -> OnnxGraph:
@@ -44,7 +47,7 @@ def exported(network: nn.Module, example: Tensor, kept: Collection[str] = ()) ->
     return OnnxGraph(initializers, tuple(nodes), ("input",), ("output",))
 
 
-def scrambled(network: nn.Module) -> nn.Module:
+def scrambled(network: Module) -> Module:
     """`network` with random batch-norm statistics, so that folding them changes something; in evaluation mode."""
     for part in network.modules():
         if isinstance(part, nn.BatchNorm2d):

@@ -1,0 +1,98 @@
+"""The detector: images in, the boxes of the persons in them out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from models.detect.letterbox import letterbox
+from models.detect.nms import nms
+from models.detect.yolox import STRIDES
+from models.tasks import Boxes, Float, Image, Runner
+
+_XY, _WH, _OBJECTNESS, _PERSON = slice(0, 2), slice(2, 4), 4, 5
+"""Where `YOLOX.forward` puts what; the person is the first class."""
+
+_LARGEST = 10.0
+"""Bound of the logarithm of a size in cells: larger than any image, and its exponential is finite."""
+
+
+@dataclass(frozen=True)
+class YOLOXDetector:
+    """Serves `models.tasks.Detector` with a YOLOX.
+
+    Attributes:
+        run: the compiled network; its only output is as `YOLOX.forward` describes it.
+        size: height and width of its input, pixels; multiples of 32.
+        score: the lowest score, sigmoid(person) x sigmoid(objectness), that makes a person; above 0.
+        nms_iou: of two boxes whose intersection over union is larger, the one with the lower score goes.
+        max_people: of one image; the best are kept.
+    """
+
+    run: Runner
+    size: tuple[int, int]
+    score: float = 0.1
+    nms_iou: float = 0.65
+    max_people: int = 100
+
+    def __call__(self, images: Sequence[Image]) -> list[Boxes]:
+        """The persons in each of `images`, uint8 [H, W, 3] BGR of any sizes, through the network as one batch."""
+        if not images:
+            return []
+        pixels, scales = letterbox(images, self.size)
+        (raw,) = self.run(pixels)
+        scores = _sigmoid(raw[..., _PERSON]) * _sigmoid(raw[..., _OBJECTNESS])
+        rows, anchors = np.nonzero(scores >= self.score)
+        scores, xyxy = scores[rows, anchors], decode(raw[rows, anchors], anchors, self.size)
+        bounds = np.searchsorted(rows, np.arange(len(images) + 1))
+        return [
+            self._people(xyxy[first:last] / scale, scores[first:last], image)
+            for image, scale, first, last in zip(images, scales, bounds[:-1], bounds[1:], strict=True)
+        ]
+
+    def _people(self, xyxy: Float, scores: Float, image: Image) -> Boxes:
+        """The persons among the candidates of one image."""
+        kept = nms(xyxy, scores, self.nms_iou)[: self.max_people]
+        height, width = image.shape[:2]
+        xyxy = np.clip(xyxy[kept], 0, np.array([width, height, width, height], np.float32))
+        # A box may lie wholly in the padding.
+        seen = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
+        return Boxes(xyxy[seen], scores[kept][seen])
+
+
+def decode(raw: Float, anchors: npt.NDArray[np.intp], size: tuple[int, int]) -> Float:
+    """Boxes from raw predictions (Ge et al., 2021, section 2.3).
+
+    Args:
+        raw: float32 [N, 5 + classes], rows of the output of `YOLOX.forward`.
+        anchors: [N], their numbers.
+        size: height and width of the network's input, pixels.
+
+    Returns:
+        float32 [N, 4], x1, y1, x2, y2 in pixels of the network's input.
+    """
+    cells, strides = _grid(size)
+    stride = strides[anchors]
+    centres = (raw[:, _XY] + cells[anchors]) * stride
+    halves = np.exp(np.minimum(raw[:, _WH], _LARGEST)) * stride / 2
+    return np.concatenate([centres - halves, centres + halves], axis=1)
+
+
+@cache
+def _grid(size: tuple[int, int]) -> tuple[Float, Float]:
+    """Of every anchor the column and row of its cell [A, 2], and its stride [A, 1]."""
+    cells, strides = [], []
+    for stride in STRIDES:
+        rows, columns = np.mgrid[: size[0] // stride, : size[1] // stride]
+        cells.append(np.stack([columns.ravel(), rows.ravel()], axis=1))
+        strides.append(np.full((rows.size, 1), stride))
+    return np.concatenate(cells).astype(np.float32), np.concatenate(strides).astype(np.float32)
+
+
+def _sigmoid(logits: Float) -> Float:
+    with np.errstate(over="ignore"):  # the exponential of a large number is infinite, and its inverse the right 0
+        return np.reciprocal(np.exp(-logits) + np.float32(1))
