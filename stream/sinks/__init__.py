@@ -1,0 +1,8 @@
+"""What becomes of results on this machine: JSON lines, MOT and COCO files, and video with the results drawn in."""
+
+from stream.sinks.folder import FolderSink, Format, Sink, SinkError, Writer
+from stream.sinks.formats import FORMATS, open_sinks
+from stream.sinks.overlay import Style, draw
+from stream.sinks.trails import Trails
+
+__all__ = ["FORMATS", "FolderSink", "Format", "Sink", "SinkError", "Style", "Trails", "Writer", "draw", "open_sinks"]

@@ -85,7 +85,7 @@ def test_a_misspelt_section_is_found_even_when_it_is_empty(write: Write) -> None
         ("streams: [{id: a, source: ''}]", "streams.0.source: must have at least 1 character, but is the text ''"),
         (
             "streams: [{id: a b, source: testpattern://64x48@25}]",
-            "streams.0.id: must consist of letters, digits, dots, underscores and hyphens, but is the text 'a b'",
+            "streams.0.id: must be 1 to 200 letters, digits, dots, underscores and hyphens, but is the text 'a b'",
         ),
         (
             "pose: {model: null}",

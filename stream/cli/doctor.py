@@ -1,0 +1,129 @@
+"""`peoplestream doctor`: what this machine can do, and what is missing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+State = Literal["ok", "absent", "broken"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: `state` is "absent" where it is optional, "broken" where a run needs it."""
+
+    what: str
+    state: State
+    detail: str
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as one JSON object.")] = False,
+) -> None:
+    """Show what this machine can do: processor, backends, decoders, weights, and what would be chosen.
+
+    Exit code 0 when a run would work here, 1 when something that it needs is broken.
+    """
+    findings = list(_examine())
+    if as_json:
+        typer.echo(json.dumps({"findings": [asdict(finding) for finding in findings]}))
+    else:
+        _show(findings)
+    raise typer.Exit(1 if any(finding.state == "broken" for finding in findings) else 0)
+
+
+def _examine() -> Iterator[Finding]:
+    yield from _machine()
+    yield from _packages()
+    yield from _backends()
+    yield from _gpu()
+    yield from _decoding()
+    yield from _weights()
+
+
+def _machine() -> Iterator[Finding]:
+    from models.machine import machine
+
+    facts = machine()
+    yield Finding("processor", "ok", f"{facts['processor']}, {facts['cores']} cores")
+    yield Finding("python", "ok", sys.version.split()[0])
+
+
+def _packages() -> Iterator[Finding]:
+    for name in ("torch", "av", "opencv-python", "numpy", "pyzmq", "openvino"):
+        try:
+            yield Finding(name, "ok", version(name))
+        except PackageNotFoundError:
+            optional = name == "openvino"
+            hint = "pip install 'peoplestream[cpu]' makes a processor two to three times as fast" if optional else ""
+            yield Finding(name, "absent" if optional else "broken", f"not installed. {hint}".strip())
+
+
+def _backends() -> Iterator[Finding]:
+    from models.backends import BackendUnavailableError, backends
+
+    first = True
+    for backend in backends():
+        try:
+            precisions = ", ".join(backend.precisions())
+        except BackendUnavailableError as error:
+            yield Finding(f"backend {backend.name}", "absent", str(error))
+            continue
+        chosen = " - `auto` takes this one" if first else ""
+        first = False
+        yield Finding(f"backend {backend.name}", "ok", f"{precisions}{chosen}")
+
+
+def _gpu() -> Iterator[Finding]:
+    import torch
+
+    if torch.cuda.is_available():
+        yield Finding("gpu", "ok", f"{torch.cuda.get_device_name()} (this version computes on the processor)")
+    else:
+        yield Finding("gpu", "absent", "torch sees no CUDA device; everything runs on the processor")
+
+
+def _decoding() -> Iterator[Finding]:
+    import av
+
+    codecs = {name: name in av.codecs_available for name in ("h264", "hevc", "vp9", "av1", "mjpeg")}
+    missing = [name for name, there in codecs.items() if not there]
+    there = ", ".join(name for name, has in codecs.items() if has)
+    yield Finding("decoders", "broken" if missing else "ok", there + (f"; missing {missing}" if missing else ""))
+    encoder = "libx264" in av.codecs_available
+    yield Finding("overlay video", "ok" if encoder else "absent", "libx264" if encoder else "PyAV has no libx264")
+
+
+def _weights() -> Iterator[Finding]:
+    from models.weights import path_of, state
+    from models.zoo import load_zoo
+    from stream.config import Config
+
+    config = Config()
+    zoo = load_zoo()
+    for role, name in (("detector", config.detector.model), ("pose", config.pose.model), ("masks", config.masks.model)):
+        if name is None:
+            continue
+        entry = zoo.entry(name)
+        found = state(entry)
+        detail = str(path_of(entry)) if found == "present" else f"{found}: peoplestream models pull {name}"
+        yield Finding(f"weights, {role}", "ok" if found == "present" else "absent", f"{name}: {detail}")
+
+
+def _show(findings: list[Finding]) -> None:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    signs = {"ok": "[green]ok[/]", "absent": "[yellow]absent[/]", "broken": "[red]broken[/]"}
+    for finding in findings:
+        table.add_row(signs[finding.state], finding.what, finding.detail)
+    Console().print(table)
+
+
+__all__ = ["Finding", "doctor"]

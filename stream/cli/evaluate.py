@@ -1,0 +1,115 @@
+"""`peoplestream evaluate`: accuracy on labelled data, with the code that runs on streams."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import track as show_progress
+from rich.table import Table
+
+from stream.cli.errors import CommandError, ExitCode
+
+ROLES = ("detector", "pose", "masks")
+COCO_SETTINGS = ("detector.score=0.01", "detector.height=640", "detector.width=640")
+
+evaluate_app = typer.Typer(help="Measure accuracy on labelled data.", no_args_is_help=True)
+console = Console(stderr=True)
+
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one option of the configuration.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object; fractions, not percent.")]
+
+
+@evaluate_app.command("coco")
+def coco(
+    images: Annotated[Path, typer.Option(metavar="DIR", help="The folder with the pictures.")],
+    annotations: Annotated[Path, typer.Option(metavar="FILE", help="COCO person_keypoints annotations.")],
+    detector: Annotated[str | None, typer.Option(metavar="NAME", help="Instead of the configured detector.")] = None,
+    pose: Annotated[str | None, typer.Option(metavar="NAME", help="Instead of the configured pose network.")] = None,
+    masks: Annotated[str | None, typer.Option(metavar="NAME", help="Instead of the configured mask network.")] = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Box, keypoint and mask AP of persons, by pycocotools.
+
+    Every score counts in AP, so the score floor is .01 here, and the detector's input is 640 x 640, unless --set says
+    otherwise.
+    """
+    from models.evaluate.coco import CocoPersons
+    from stream.evaluation import evaluate_coco
+    from stream.settings import load_config
+
+    named = [
+        f"{role}.model={json.dumps(name)}" for role, name in zip(ROLES, (detector, pose, masks), strict=True) if name
+    ]
+    config = load_config(None, [*COCO_SETTINGS, *named, *(settings or [])])
+    truth = CocoPersons(annotations, images)
+    scores, assembly = evaluate_coco(
+        config, truth, lambda of: show_progress(of, "looking at the images", console=console)
+    )
+    _tell_choices(assembly.choices)
+    if as_json:
+        rows = {kind: asdict(score) for kind, score in scores.items()}
+        typer.echo(json.dumps({"images": len(truth.images), **rows}))
+        return
+    table = Table(box=None, header_style="dim", title=f"{len(truth.images)} images, persons only", title_justify="left")
+    for column in ("", "AP", "AP50", "AR"):
+        table.add_column(column, justify="right")
+    for kind, score in scores.items():
+        table.add_row(kind, *(f"{value:.3f}" for value in asdict(score).values()))
+    Console().print(table)
+
+
+@evaluate_app.command("mot")
+def mot(
+    gt: Annotated[Path, typer.Option(metavar="FILE", help="Ground truth in the format of MOTChallenge.")],
+    video: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The video it belongs to: measures the whole chain.")
+    ] = None,
+    detections: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Detections in MOT format: measures the tracker alone.")
+    ] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="Frame rate of the detections; by default that of the seqinfo.ini near them.")
+    ] = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    r"""HOTA, MOTA and IDF1 of the ids, by TrackEval: end to end on a video, or of the tracker alone.
+
+    \b
+    peoplestream evaluate mot --video vtest.avi --gt gt.txt
+    peoplestream evaluate mot --detections det.txt --gt gt.txt
+    """
+    from stream.evaluation import evaluate_mot_detections, evaluate_mot_video
+    from stream.settings import load_config
+
+    if (video is None) == (detections is None):
+        raise CommandError("give either --video FILE (end to end) or --detections FILE (the tracker)", ExitCode.USAGE)
+    config = load_config(None, settings or [], [] if video is None else [str(video)])
+    if detections is not None:
+        scores, rate = evaluate_mot_detections(config, detections, gt, fps)
+    else:
+        with console.status("watching the video ..."):
+            scores, rate, assembly = evaluate_mot_video(config, gt)
+        _tell_choices(assembly.choices)
+    row = asdict(scores) | {"fps": round(rate, 2)}
+    if as_json:
+        typer.echo(json.dumps(row))
+        return
+    table = Table(box=None, header_style="dim")
+    for column in row:
+        table.add_column(column, justify="right")
+    table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
+    Console().print(table)
+
+
+def _tell_choices(choices: dict[str, Any]) -> None:
+    for role, choice in choices.items():
+        console.print(f"[dim]{role}: {choice.backend} {choice.precision} ({choice.reason})[/]", highlight=False)

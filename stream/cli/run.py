@@ -1,0 +1,76 @@
+"""`peoplestream run`: watch streams until they end or somebody says stop."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from stream.cli.errors import CommandError, ExitCode
+
+console = Console(stderr=True)
+
+
+def run(
+    config: Annotated[
+        Path | None, typer.Argument(help="Configuration file; `peoplestream config show --defaults` prints one.")
+    ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--source",
+            "-s",
+            metavar="URI",
+            help="A video file, an image, a folder or glob of images, testpattern://640x480@25, rtsp://... "
+            "Give it several times for several streams.",
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change one option, such as detector.score=0.3."),
+    ] = None,
+    publish: Annotated[
+        str | None, typer.Option(metavar="ENDPOINT", help="Publish results there, such as tcp://127.0.0.1:5555.")
+    ] = None,
+    record: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Record JSONL and an overlay video of every stream there.")
+    ] = None,
+    duration: Annotated[float | None, typer.Option(metavar="SECONDS", help="Stop after so many seconds.")] = None,
+    wait_subscribers: Annotated[
+        int | None, typer.Option(metavar="N", help="Begin when N subscribers have joined.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
+) -> None:
+    r"""Watch streams: find people, follow them, publish and record what is seen.
+
+    \b
+    peoplestream run --source lobby.mp4 --record out
+    peoplestream run cameras.yaml --publish tcp://127.0.0.1:5555
+
+    ctrl-C ends it: frames under way are finished and recordings are closed. A second ctrl-C leaves at once.
+    """
+    from stream.cli.report import show_summary
+    from stream.cli.running import check, run_pipeline
+    from stream.settings import load_config
+
+    overrides = list(settings or [])
+    if publish is not None:
+        overrides.append(f"publish.endpoint={json.dumps(publish)}")
+    if record is not None:
+        overrides.append(f"record.dir={json.dumps(str(record))}")
+    if wait_subscribers is not None:
+        overrides.append(f"publish.wait_subscribers={wait_subscribers}")
+    configuration = load_config(config, overrides, source or [])
+    if not configuration.streams:
+        raise CommandError(
+            "no stream to watch: name one with --source URI, or list `streams` in a configuration file", ExitCode.USAGE
+        )
+    summary = run_pipeline(configuration, duration, console, live=not as_json)
+    if as_json:
+        typer.echo(json.dumps(summary.as_json()))
+    else:
+        show_summary(console, summary)
+    check(summary)

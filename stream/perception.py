@@ -1,0 +1,81 @@
+"""One batch of frames to the people in them: boxes, then keypoints, then masks where they were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+import numpy as np
+
+from models.tasks import Detector, PoseEstimator, Segmenter, Window
+from stream.types import KEYPOINTS, Float, Image, Mask, People
+
+
+class Stopwatch(Protocol):
+    """Takes the time of a `with` block under a name."""
+
+    def timed(self, series: str) -> AbstractContextManager[None]: ...
+
+
+class _NoStopwatch:
+    def timed(self, series: str) -> AbstractContextManager[None]:  # noqa: ARG002
+        return nullcontext()
+
+
+class Perception:
+    """Runs the networks over a batch. Pose and masks are optional; people of all frames share their batches."""
+
+    def __init__(
+        self,
+        detector: Detector,
+        pose: PoseEstimator | None = None,
+        segmenter: Segmenter | None = None,
+        stopwatch: Stopwatch | None = None,
+    ) -> None:
+        self._detector = detector
+        self._pose = pose
+        self._segmenter = segmenter
+        self._stopwatch = stopwatch or _NoStopwatch()
+
+    def __call__(self, images: Sequence[Image], masks: Sequence[bool]) -> list[People]:
+        """The people of each image, best score first, without ids.
+
+        Args:
+            images: uint8 [H, W, 3] BGR, each of its own size.
+            masks: for each image, whether masks are wanted.
+        """
+        with self._stopwatch.timed("detect"):
+            found = self._detector(images)
+        boxes = [image.xyxy for image in found]
+        with self._stopwatch.timed("pose"):
+            keypoints = self._keypoints(images, boxes)
+        with self._stopwatch.timed("masks"):
+            windows = self._masks(images, boxes, keypoints, masks)
+        return [
+            People.untracked(found_.xyxy, found_.scores, keypoints_, masks_, frame_size=image.shape[:2])
+            for image, found_, keypoints_, masks_ in zip(images, found, keypoints, windows, strict=True)
+        ]
+
+    def _keypoints(self, images: Sequence[Image], boxes: Sequence[Float]) -> list[Float]:
+        if self._pose is None:
+            return [np.zeros((len(of), len(KEYPOINTS), 3), np.float32) for of in boxes]
+        return self._pose(images, boxes)
+
+    def _masks(
+        self, images: Sequence[Image], boxes: Sequence[Float], keypoints: Sequence[Float], wanted: Sequence[bool]
+    ) -> list[tuple[Mask | None, ...]]:
+        chosen = [i for i, want in enumerate(wanted) if want]
+        masks: list[tuple[Mask | None, ...]] = [()] * len(images)
+        if self._segmenter is None or not chosen:
+            return masks
+        windows = self._segmenter(
+            [images[i] for i in chosen], [boxes[i] for i in chosen], [keypoints[i] for i in chosen]
+        )
+        for i, of_image in zip(chosen, windows, strict=True):
+            masks[i] = tuple(_encode(window) for window in of_image)
+        return masks
+
+
+def _encode(window: Window | None) -> Mask | None:
+    return None if window is None else Mask.encode(window.bitmap, window.origin)

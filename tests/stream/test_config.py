@@ -1,0 +1,51 @@
+"""The options themselves, as Python code uses them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from stream.config import Config, PoseConfig, StreamConfig
+
+
+def test_a_configuration_cannot_be_changed_while_it_is_in_use() -> None:
+    with pytest.raises(ValidationError):
+        Config().decode.threads = 3
+
+
+def test_types_are_not_guessed() -> None:
+    with pytest.raises(ValidationError):
+        Config.model_validate({"threads": "3"})
+
+
+def test_a_validation_error_does_not_repeat_the_credentials_it_is_about() -> None:
+    with pytest.raises(ValidationError) as failure:
+        StreamConfig.model_validate({"id": "a", "source": ["rtsp://me:hunter2@cam/1"]})
+    assert "hunter2" not in str(failure.value)
+
+
+def test_two_streams_of_one_id_are_refused() -> None:
+    stream = StreamConfig(id="a", source="testpattern://64x48@25")
+    with pytest.raises(ValidationError, match="a is taken"):
+        Config(streams=(stream, stream))
+
+
+def test_masks_without_keypoints_are_refused() -> None:
+    with pytest.raises(ValidationError, match="placed by keypoints"):
+        Config(pose=PoseConfig(model=None))
+
+
+def test_the_json_schema_names_every_section() -> None:
+    schema = Config.model_json_schema()
+    assert set(schema["properties"]) == set(Config.model_fields)
+    assert schema["additionalProperties"] is False
+
+
+def test_reading_a_configuration_loads_no_heavy_library() -> None:
+    code = (
+        "import sys, stream.settings; print([m for m in ('torch', 'cv2', 'av', 'zmq', 'openvino') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

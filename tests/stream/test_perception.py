@@ -1,0 +1,147 @@
+"""From frames to people: rows stay with their frame, whatever the frames are like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from models.backends import CompileSpec, FromPixels
+from models.backends.torch_cpu import TorchBackend
+from models.detect import SCALES, YOLOX, YOLOXDetector
+from models.pose import SCALES as POSE_SCALES
+from models.pose import RTMPose, RTMPoseEstimator
+from models.segment import BlazePose, BlazePoseSegmenter
+from models.tasks import Boxes, Float, Image, Window
+from stream.perception import Perception
+
+
+class Marked:
+    """Finds one person per white pixel column group: as many boxes as the first pixel's value says."""
+
+    def __call__(self, images: Sequence[Image]) -> list[Boxes]:
+        return [self._boxes(int(image[0, 0, 0])) for image in images]
+
+    def _boxes(self, count: int) -> Boxes:
+        corner = np.arange(count, dtype=np.float32)[:, None].repeat(2, axis=1)
+        return Boxes(np.hstack([corner, corner + 8]), np.linspace(1, 0.5, count, dtype=np.float32))
+
+
+class AtCorner:
+    """Puts all keypoints of a person on the top left corner of the box."""
+
+    def __call__(self, images: Sequence[Image], boxes: Sequence[Float]) -> list[Float]:
+        return [
+            np.concatenate([of[:, None, :2].repeat(17, axis=1), np.ones((len(of), 17, 1), np.float32)], axis=2)
+            for of in boxes
+        ]
+
+
+class Filled:
+    """A mask as large as the box; none for every second person."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def __call__(
+        self, images: Sequence[Image], boxes: Sequence[Float], keypoints: Sequence[Float]
+    ) -> list[list[Window | None]]:
+        self.seen += [int(image[0, 0, 0]) for image in images]
+        return [
+            [
+                None if i % 2 else Window(np.ones((8, 8), np.bool_), (int(x), int(y)))
+                for i, (x, y, _, _) in enumerate(of)
+            ]
+            for of in boxes
+        ]
+
+
+def image(people: int) -> Image:
+    picture = np.zeros((48, 64, 3), np.uint8)
+    picture[0, 0, 0] = people
+    return picture
+
+
+def test_people_end_up_in_another_frame_of_the_batch() -> None:
+    perception = Perception(Marked(), AtCorner(), Filled())
+    counts = [2, 0, 5, 1]
+    everyone = perception([image(count) for count in counts], [True] * 4)
+    assert [len(people) for people in everyone] == counts
+    for people in everyone:
+        assert (people.keypoints[:, 0, :2] == people.boxes[:, :2]).all()
+        for i in range(len(people)):
+            mask = people.rle(i)
+            assert (mask is None) == (i % 2 == 1)
+            assert mask is None or mask.origin == tuple(people.boxes[i, :2].astype(int))
+
+
+def test_masks_are_made_where_nobody_asked() -> None:
+    segmenter = Filled()
+    people = Perception(Marked(), AtCorner(), segmenter)([image(1), image(2), image(3)], [False, True, False])
+    assert segmenter.seen == [2]
+    assert [bool(p.masks) for p in people] == [False, True, False]
+
+
+def test_a_run_without_pose_and_masks_needs_them() -> None:
+    (people,) = Perception(Marked())([image(3)], [True])
+    assert len(people) == 3 and people.masks == () and (people.keypoints == 0).all()
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Perception:
+    """Random networks of real shape, run by eager PyTorch: real pre- and post-processing, meaningless answers."""
+    torch.manual_seed(0)
+    backend = TorchBackend()
+
+    def runner(network: torch.nn.Module, height: int, width: int) -> object:
+        spec = CompileSpec(2, height, width, "float32", 1)
+        return backend.compile(FromPixels(network.eval(), network.pixels), spec)
+
+    detector = YOLOX(SCALES["nano"], classes=1)
+    for predictor in detector.bbox_head.multi_level_conv_obj:  # something in about every cell
+        torch.nn.init.constant_(predictor.bias, 2.0)
+    for predictor in detector.bbox_head.multi_level_conv_cls:
+        torch.nn.init.constant_(predictor.bias, 2.0)
+    return Perception(
+        YOLOXDetector(runner(detector, 128, 128), (128, 128), score=0.3, max_people=60),  # type: ignore[arg-type]
+        RTMPoseEstimator(runner(RTMPose(POSE_SCALES["t"]), 256, 192)),  # type: ignore[arg-type]
+        BlazePoseSegmenter(runner(BlazePose(), 256, 256)),  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (480, 640), (2160, 3840), (1, 900), (700, 3)])
+def test_a_frame_of_an_unusual_size_breaks_a_stage(tiny: Perception, height: int, width: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (min(height, 64), min(width, 64), 3), np.uint8)
+    picture = np.asarray(cv2.resize(noise, (width, height)), np.uint8)
+    (people,) = tiny([picture], [True])
+    assert people.frame_size == (height, width)
+    assert (people.boxes >= 0).all() and (people.boxes[:, 2] <= width).all() and (people.boxes[:, 3] <= height).all()
+    assert ((people.scores > 0) & (people.scores <= 1)).all()
+    assert np.isfinite(people.keypoints).all()
+    assert ((people.keypoints[..., 2] >= 0) & (people.keypoints[..., 2] <= 1)).all()
+    for i in range(len(people)):
+        mask = people.rle(i)
+        if mask is not None:
+            (x, y), (h, w) = mask.origin, mask.size
+            assert 0 <= x and 0 <= y and x + w <= width and y + h <= height
+
+
+def test_sixty_people_do_not_fit_into_the_pose_batch(tiny: Perception) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (480, 640, 3), np.uint8)
+    crowd, nobody = tiny([noise, np.zeros((480, 640, 3), np.uint8)], [True, False])
+    assert len(crowd) == 60
+    assert crowd.keypoints.shape == (60, 17, 3) and len(crowd.masks) == 60
+    assert nobody.masks == ()
+
+
+def test_frames_of_a_batch_influence_each_other(tiny: Perception) -> None:
+    random = np.random.default_rng(2)
+    pictures = [random.integers(0, 256, (h, w, 3), np.uint8) for h, w in ((90, 120), (200, 64), (64, 64))]
+    together = tiny(pictures, [False] * 3)
+    for picture, people in zip(pictures, together, strict=True):
+        (alone,) = tiny([picture], [False])
+        assert len(alone) == len(people)
+        assert np.allclose(alone.boxes, people.boxes, atol=1e-2)
