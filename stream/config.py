@@ -113,7 +113,7 @@ class DetectorConfig(Section):
     width: Annotated[int, Field(ge=64, multiple_of=32, description="of the network's input, pixels")] = 640
     score: Annotated[
         Fraction, Field(description="lowest score of a detection; what becomes of low ones, the tracker decides")
-    ] = 0.1
+    ] = 0.3
     nms_iou: Annotated[
         Fraction, Field(description="two boxes that overlap by more (intersection over union) are one person")
     ] = 0.65

@@ -1,0 +1,6 @@
+"""Tracking: who is who from frame to frame, for each stream alone."""
+
+from stream.tracking.smoothing import KeypointSmoother
+from stream.tracking.tracker import Tracker
+
+__all__ = ["KeypointSmoother", "Tracker"]

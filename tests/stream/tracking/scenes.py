@@ -16,8 +16,8 @@ def person(x: float, y: float, *, height: float = 200.0, pose: int = 0) -> tuple
     """Box [4] and keypoints [17, 3] of somebody whose centre is at (x, y); each number `pose` is another posture."""
     width = 0.4 * height
     box = np.array([x - width / 2, y - height / 2, x + width / 2, y + height / 2], np.float32)
-    within = np.random.default_rng(pose).uniform(-0.5, 0.5, (17, 2)) * (width, height)
-    keypoints = np.concatenate([within + (x, y), np.full((17, 1), 0.9)], axis=1)
+    places = np.random.default_rng(pose).uniform(box[:2], box[2:], (17, 2))
+    keypoints = np.concatenate([places, np.full((17, 1), 0.9)], axis=1)
     return box, keypoints.astype(np.float32)
 
 
@@ -33,7 +33,7 @@ def crowd(
 ) -> Iterator[tuple[float, People, npt.NDArray, npt.NDArray]]:
     """Walkers seen by a middling detector: time, detections, and the true ids [n] and boxes [n, 4] of each frame.
 
-    One detection in twelve is missing, whoever is covered by half is missing or has a low score, boxes err by 3 % of the
+    One detection in twelve is missing, who is covered by half is missing or has a low score, boxes err by 3 % of the
     height, one frame in four has a false alarm, and frames come up to a third of their distance late.
     """
     random = np.random.default_rng(seed)
@@ -51,8 +51,8 @@ def crowd(
         scores = np.where(covered > 0.4, random.uniform(0.2, 0.6, walkers), random.uniform(0.7, 0.95, walkers))
         found = boxes + random.normal(0, 0.03, (walkers, 4)) * height[:, None]
         if random.random() < 0.25:
-            corner, tall = random.uniform((0, 0), (1800, 800)), random.uniform(80, 300)
-            found = np.concatenate([found, [[*corner, *(corner + (0.4 * tall, tall))]]])
+            x, y, tall = random.uniform((0, 0, 80), (1800, 800, 300))
+            found = np.concatenate([found, [[x, y, x + 0.4 * tall, y + tall]]])
             scores, seen = np.append(scores, random.uniform(0.3, 0.85)), np.append(seen, True)
         rows = random.permutation(np.flatnonzero(seen))
         poses = [person(*(box[:2] + box[2:]) / 2, height=box[3] - box[1], pose=n)[1] for n, box in enumerate(found)]

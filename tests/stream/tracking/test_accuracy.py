@@ -9,7 +9,6 @@ import pytest
 
 from models.evaluate.mot import (
     MotRows,
-    MotScores,
     MotSequence,
     evaluate_mot,
     read_detections,
@@ -24,8 +23,8 @@ from tests.stream.tracking.scenes import crowd
 DATA = Path(__file__).parents[4] / "shared" / "data" / "mot_dev"
 
 
-def _made_up(seed: int, *, keypoints: bool, settings: TrackConfig) -> MotSequence:
-    tracker, truth, results = Tracker(settings), [], []
+def _follow_crowd(seed: int, *, keypoints: bool) -> MotSequence:
+    tracker, truth, results = Tracker(TrackConfig()), [], []
     for time, found, ids, boxes in crowd(seed, keypoints=keypoints):
         people = tracker.update(found, time)
         truth.append((ids, boxes))
@@ -33,18 +32,14 @@ def _made_up(seed: int, *, keypoints: bool, settings: TrackConfig) -> MotSequenc
     return MotSequence(MotRows.of(truth), MotRows.of(results), len(truth))
 
 
-def _scores(*, keypoints: bool, settings: TrackConfig = TrackConfig()) -> MotScores:
-    return evaluate_mot(*(_made_up(seed, keypoints=keypoints, settings=settings) for seed in range(4)))
-
-
-def test_accuracy_on_made_up_crowds_does_not_fall() -> None:
-    scores = _scores(keypoints=True)
-    print(scores)
-    assert scores.HOTA >= 0.70
-
-
-def test_keypoints_do_not_cost_identities() -> None:
-    print(_scores(keypoints=False))
+@pytest.mark.parametrize("keypoints", [True, False])
+def test_accuracy_on_made_up_crowds_does_not_fall(keypoints: bool) -> None:
+    scores = evaluate_mot(*(_follow_crowd(seed, keypoints=keypoints) for seed in range(4)))
+    assert scores.frames == 1200
+    assert scores.HOTA >= 0.785  # measured: .791 with keypoints, .793 without
+    assert scores.MOTA >= 0.885  # .892; one detection in twelve is missing
+    assert scores.IDF1 >= 0.88  # .888, .889
+    assert scores.id_switches <= 18  # 15, 16
 
 
 @pytest.mark.data
@@ -62,6 +57,8 @@ def test_accuracy_on_six_real_sequences_does_not_fall() -> None:
             results.append((people.ids, people.boxes))
         sequences.append(MotSequence(read_ground_truth(folder / "gt/gt.txt"), MotRows.of(results), info.frames))
     scores = evaluate_mot(*sequences)
-    print(scores)
     assert scores.frames == 3451
-    assert scores.HOTA >= 0.39
+    assert scores.HOTA >= 0.400  # measured: .402; the best other tracker in benchmarks/tracker.py: .384
+    assert scores.IDF1 >= 0.538  # .542; .503
+    assert scores.MOTA >= 0.393  # .396; .385
+    assert scores.id_switches <= 285  # 274; 267
