@@ -46,6 +46,7 @@ class OpenVINOCompiled:
             "INFERENCE_PRECISION_HINT": "bf16" if spec.precision == "bfloat16" else "f32",
             "INFERENCE_NUM_THREADS": spec.threads,
             "NUM_STREAMS": 1,
+            "ENABLE_CPU_PINNING": False,
         }
         self.precision: Precision = spec.precision
         self._compiled = core.compile_model(model, "CPU", options)

@@ -1,0 +1,95 @@
+"""The segmenter: images, boxes and keypoints in, the mask of everybody out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from models.segment import roi
+from models.tasks import Float, Image, Runner, Window
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BlazePoseSegmenter:
+    """Serves `models.tasks.Segmenter` with a BlazePose, on regions that come from keypoints known already.
+
+    A mask is where the network is surer than not (logit above 0), cut to the person's box. Its score is the mean
+    probability inside; multiplied with the person's own it ranks masks a little better than that alone: a mask AP of
+    .305 instead of .301 on 85 images of COCO val2017.
+
+    Attributes:
+        run: the compiled network; its output is as `BlazePose.forward` describes it.
+        size: height and width of its input, pixels; a square.
+        max_batch: persons per call of the network.
+    """
+
+    run: Runner
+    size: tuple[int, int] = (256, 256)
+    max_batch: int = 32
+
+    def __call__(
+        self, images: Sequence[Image], boxes: Sequence[Float], keypoints: Sequence[Float]
+    ) -> list[list[Window | None]]:
+        """Masks of everybody in `images`, uint8 [H, W, 3] BGR of any sizes; all go through the network together.
+
+        Args:
+            images: B images.
+            boxes: of each image float32 [N, 4], x1, y1, x2, y2 in its pixels.
+            keypoints: of each image float32 [N, 17, 3], COCO order, in its pixels; score 0 = not estimated.
+
+        Returns:
+            Of each image N windows; None for a person without a region, because no pixel of the image lies in the box.
+        """
+        found: list[list[Window | None]] = [[None] * len(of_image) for of_image in boxes]
+        people = [
+            person
+            for number, of_image in enumerate(zip(images, boxes, keypoints, strict=True))
+            for person in _people(number, *of_image, self.size[0])
+        ]
+        if missing := sum(map(len, boxes)) - len(people):
+            _log.debug("no region for the masks of %d people", missing)
+        for first in range(0, len(people), self.max_batch):
+            batch = people[first : first + self.max_batch]
+            crops = np.empty((len(batch), *self.size, 3), np.uint8)
+            for person, crop in zip(batch, crops, strict=True):
+                roi.cut(images[person.image], person.region, crop)
+            logits = self.run(crops)[0][:, 0]
+            for person, of_crop, score in zip(batch, logits, _scores(logits), strict=True):
+                bitmap = roi.paste(of_crop, person.region, person.window)
+                found[person.image][person.row] = Window(bitmap, person.window[:2], float(score))
+        return found
+
+
+class _Person(NamedTuple):
+    """Row `row` of image number `image`: the region, crop to image, and the window that the mask is cut to."""
+
+    image: int
+    row: int
+    region: roi.Double
+    window: roi.Rectangle
+
+
+def _people(number: int, image: Image, boxes: Float, keypoints: Float, size: int) -> Iterator[_Person]:
+    height, width = image.shape[:2]
+    regions = roi.regions(boxes, keypoints, size)
+    windows = roi.windows(boxes, width, height)
+    usable = np.isfinite(regions).all((1, 2)) & (windows[:, 2:] > windows[:, :2]).all(1)
+    for row in np.flatnonzero(usable).tolist():
+        left, top, right, bottom = windows[row].tolist()
+        yield _Person(number, row, regions[row], (left, top, right, bottom))
+
+
+def _scores(logits: Float) -> Float:
+    """The mean probability inside each mask, of every fourth row and column: float32 [B]; 0 for an empty mask."""
+    coarse = logits[:, ::4, ::4]
+    inside = coarse > 0
+    # The absolute value keeps the exponential from overflowing outside, where it is not wanted.
+    probability = np.where(inside, 1 / (1 + np.exp(-np.abs(coarse))), 0)
+    mean: Float = (probability.sum((1, 2)) / np.maximum(inside.sum((1, 2)), 1)).astype(np.float32)
+    return mean
