@@ -56,12 +56,12 @@ class YOLOXDetector:
 
     def _people(self, xyxy: Float, scores: Float, image: Image) -> Boxes:
         """The persons among the candidates of one image."""
-        kept = nms(xyxy, scores, self.nms_iou)[: self.max_people]
+        kept = nms(xyxy, scores, self.nms_iou)
         height, width = image.shape[:2]
         xyxy = np.clip(xyxy[kept], 0, np.array([width, height, width, height], np.float32))
         # A box may lie wholly in the padding.
-        seen = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
-        return Boxes(xyxy[seen], scores[kept][seen])
+        seen = np.flatnonzero((xyxy[:, 2:] > xyxy[:, :2]).all(axis=1))[: self.max_people]
+        return Boxes(xyxy[seen], scores[kept[seen]])
 
 
 def decode(raw: Float, anchors: npt.NDArray[np.intp], size: tuple[int, int]) -> Float:

@@ -99,7 +99,7 @@ def mot(
         with console.status("watching the video ..."):
             scores, rate, assembly = evaluate_mot_video(config, gt)
         _tell_choices(assembly.choices)
-    row = asdict(scores) | {"fps": round(rate, 2)}
+    row = {name: round(value, 4) for name, value in (asdict(scores) | {"fps": rate}).items()}
     if as_json:
         typer.echo(json.dumps(row))
         return

@@ -106,7 +106,7 @@ def tiny() -> Perception:
     for predictor in detector.bbox_head.multi_level_conv_cls:
         torch.nn.init.constant_(predictor.bias, 2.0)
     return Perception(
-        YOLOXDetector(runner(detector, 128, 128), (128, 128), score=0.3, max_people=60),  # type: ignore[arg-type]
+        YOLOXDetector(runner(detector, 128, 128), (128, 128), score=0.3, nms_iou=0.99, max_people=60),  # type: ignore[arg-type]
         RTMPoseEstimator(runner(RTMPose(POSE_SCALES["t"]), 256, 192)),  # type: ignore[arg-type]
         BlazePoseSegmenter(runner(BlazePose(), 256, 256)),  # type: ignore[arg-type]
     )
