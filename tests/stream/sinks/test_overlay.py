@@ -162,6 +162,19 @@ def test_a_trail_is_lost_or_never_ends() -> None:
     assert set(trails.update(replace(gone, epoch=1, pts=5.0, people=somebody(id_=UNTRACKED).people))) == set()
 
 
+def test_a_trail_jumps_with_the_lower_edge_of_the_box() -> None:
+    """Boxes lose the legs now and then; the ankles stay, and where they are not seen either the trail is smoothed."""
+    keypoints = np.zeros((1, 17, 3), np.float32)
+    keypoints[0, 15:] = [(120, 235, 0.9), (140, 231, 0.9)]
+    for ankles, deepest in ((keypoints, 0.0), (None, 30.0)):
+        trails = Trails()
+        for step in range(40):
+            bottom = 240 if step % 5 else 180
+            seen = trails.update(replace(somebody((100, 80, 160, bottom), keypoints=ankles), pts=step / 25))
+        assert np.ptp(seen[4][10:, 1]) <= deepest
+        assert seen[4][-1] == pytest.approx((130, 233 if ankles is not None else 228), abs=15 if ankles is None else 0)
+
+
 def test_a_trail_of_a_stream_that_stands_still_grows_without_bound() -> None:
     trails = Trails()
     for _ in range(1000):
