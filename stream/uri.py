@@ -10,7 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
+_LONGEST_NAME = 190
+"""Characters of a name that is made from a source: the 200 that an id may have, less room for a number behind it."""
+
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_DEVICE = re.compile(r"/dev/video\d+")
 _REMOTE = r"\b(?!(?:testpattern|file)://)[A-Za-z][A-Za-z0-9+.-]*://"
 _USERINFO = re.compile(rf"({_REMOTE}).*@", re.DOTALL | re.IGNORECASE)
 _QUERY = re.compile(rf"({_REMOTE}[^?\s]*)\?\S*", re.IGNORECASE)
@@ -62,7 +66,7 @@ def _is(question: Callable[[Path], bool], path: Path | str) -> bool:
 
 def is_live(source: str) -> bool:
     """Whether `source` sends when it likes, as a camera does, rather than when it is asked."""
-    return scheme(source) not in (None, "file", "testpattern")
+    return scheme(source) not in (None, "file", "testpattern") or _DEVICE.fullmatch(source) is not None
 
 
 def is_glob(path: str) -> bool:
@@ -114,4 +118,5 @@ def stream_id(source: str) -> str:
         has_suffix = not is_glob(path) and not _is(Path.is_dir, path)
     stem = Path(name).stem if has_suffix else name
     plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-._") or "stream"
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-._")
+    return name[:_LONGEST_NAME] or "stream"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.batching import Batcher
+from stream.batching import Batcher, BatcherEndedError
 from stream.types import Frame
 
 
@@ -117,3 +117,44 @@ def test_a_stream_starves_or_its_frames_change_order(waiting: list[int], size: i
             unfinished = [len(seen[str(s)]) for s, count in enumerate(waiting) if len(seen[str(s)]) < count]
             assert not unfinished or len(seen[item.frame.stream]) <= min(unfinished) + 1
     assert seen == {str(stream): list(range(count)) for stream, count in enumerate(waiting)}
+
+
+def test_a_paused_stream_holds_up_a_batch_or_is_served() -> None:
+    batcher = Batcher(size=8, deadline=60)
+    busy, held, dropping = batcher.open(4, "every"), batcher.open(4, "every"), batcher.open(4, "latest")
+    held.hold()
+    dropping.drop("paused")
+    busy.put(frame("busy"), timeout=1)
+    assert not held.put(frame("held"), timeout=0.01)
+    assert dropping.put(frame("dropping"), timeout=0)
+    start = time.monotonic()
+    assert [w.frame.stream for w in batcher.next(timeout=5) or []] == ["busy"]
+    assert time.monotonic() - start < 1
+    assert dict(dropping.drops) == {"paused": 1} and held.dropped == 0
+    for inbox in (held, dropping):
+        inbox.resume()
+        assert inbox.put(frame("again"), timeout=0)
+
+
+def test_frames_that_wait_when_a_stream_is_dropped_are_served_or_not_counted() -> None:
+    batcher = Batcher(size=8, deadline=0)
+    inbox = batcher.open(4, "every")
+    for seq in range(3):
+        inbox.put(frame("a", seq), timeout=1)
+    inbox.drop("removed")
+    inbox.put(frame("a", 3), timeout=1)
+    assert batcher.next(timeout=0.01) == [] and dict(inbox.drops) == {"removed": 4}
+
+
+def test_a_lasting_batcher_ends_with_its_last_inbox_or_never() -> None:
+    batcher = Batcher(size=8, deadline=0, lasting=True)
+    batcher.open(4, "every").close()
+    assert batcher.next(timeout=0.01) == []
+    batcher.open(4, "every").put(frame("late"), timeout=1)
+    assert len(batcher.next(timeout=1) or []) == 1
+    batcher.end()
+    assert batcher.next(timeout=0.01) == []  # one is open still
+    batcher._inboxes[0].close()
+    assert batcher.next(timeout=0.01) is None
+    with pytest.raises(BatcherEndedError):
+        batcher.open(4, "every")

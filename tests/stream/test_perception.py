@@ -126,7 +126,7 @@ def test_a_frame_of_an_unusual_size_breaks_a_stage(tiny: Perception, height: int
         mask = people.rle(i)
         if mask is not None:
             (x, y), (h, w) = mask.origin, mask.size
-            assert 0 <= x and 0 <= y and x + w <= width and y + h <= height
+            assert x >= 0 and y >= 0 and x + w <= width and y + h <= height
 
 
 def test_sixty_people_do_not_fit_into_the_pose_batch(tiny: Perception) -> None:

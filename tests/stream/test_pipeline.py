@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import av
-import numpy as np
 import pytest
 
 from models.tasks import Image
@@ -204,5 +203,5 @@ def test_figures_of_the_summary_do_not_add_up() -> None:
     assert figures["frames"] == 25 and figures["dropped"] == 0
     assert figures["fps"] == round(25 / summary.seconds, 3)
     assert {"p50", "p95", "p99"} == set(figures["latency_ms"])
-    assert figures["stages"]["detect"]["calls"] >= 25 / 4
+    assert figures["stages"]["perceive"]["calls"] >= 25 / 4
     assert {"machine", "backend", "precision", "threads", "people_per_frame"} <= set(figures)

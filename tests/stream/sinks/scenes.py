@@ -1,14 +1,21 @@
-"""Frames with results to draw and record, and programs that record them until they are killed."""
+"""Frames with results to draw and record, disks that are full, and what a recording holds."""
 
 from __future__ import annotations
 
+import io
+import json
 import resource
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import av
 import numpy as np
+import zstandard
 
 from stream.types import FrameResult, Image
+from stream.wire import from_json
 from tests.stream.wire.samples import make_result
 
 
@@ -36,3 +43,46 @@ def full_disk(room: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@contextmanager
+def tiny_disk(folder: Path, room: int) -> Iterator[None]:
+    """`folder` is a disk of `room` bytes: a real one where we may mount it, otherwise a limit on its files."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={room}", "peoplestream-test", str(folder)]
+    try:
+        mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    except OSError:  # there is no such command
+        mounted = False
+    if not mounted:
+        with full_disk(room):
+            yield
+        return
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def recorded_seqs(path: Path) -> list[int]:
+    """`seq` of every frame in a text recording, once; of MOT and COCO those with people, of a cut line nothing."""
+    if path.suffix == ".json":
+        return sorted({entry["image_id"] for entry in json.loads(path.read_text())})
+    lines = recorded_lines(path)
+    if path.suffix == ".txt":
+        return sorted({int(line.split(",")[0]) - 1 for line in lines})
+    return [from_json(line).seq for line in lines]
+
+
+def recorded_lines(path: Path) -> list[str]:
+    """The whole lines of a recording, decompressed."""
+    data = path.read_bytes()
+    if path.suffix == ".zst":
+        data = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data), read_across_frames=True).read()
+    return data.decode().split("\n")[:-1]
+
+
+def times(path: Path) -> list[float]:
+    """When each frame of a video is shown, seconds."""
+    with av.open(str(path)) as video:
+        return [round(float(frame.time or 0), 4) for frame in video.decode(video=0)]

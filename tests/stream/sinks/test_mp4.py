@@ -10,14 +10,8 @@ import numpy as np
 import pytest
 
 from stream.sinks.mp4 import Mp4Writer
-from tests.stream.sinks.scenes import full_disk, make_frame, make_scene
+from tests.stream.sinks.scenes import full_disk, make_frame, make_scene, times
 from tests.stream.wire.samples import make_info, make_result
-
-
-def times(path: Path) -> list[float]:
-    """When each frame of a video is shown, seconds."""
-    with av.open(str(path)) as video:
-        return [round(float(frame.time or 0), 4) for frame in video.decode(video=0)]
 
 
 @pytest.mark.parametrize("size", [(96, 128), (95, 127), (1, 1), (3, 5), (2, 64), (64, 2)])
@@ -26,7 +20,7 @@ def test_an_odd_size_is_refused_or_cut(tmp_path: Path, size: tuple[int, int]) ->
     for result, image in make_scene(3, size=size):
         writer.write(result, image)
     writer.close()
-    with av.open(str(writer.path)) as video:
+    with av.open(str(writer.file.path)) as video:
         frames = [frame.to_ndarray(format="bgr24") for frame in video.decode(video=0)]
     assert [frame.shape for frame in frames] == [(size[0] + size[0] % 2, size[1] + size[1] % 2, 3)] * 3
 
@@ -37,7 +31,7 @@ def test_colours_come_out_wrong(tmp_path: Path) -> None:
     writer = Mp4Writer(tmp_path / "lobby.mp4", make_info(size=(64, 96)))
     writer.write(make_result(people=0, size=(64, 96)), image)
     writer.close()
-    with av.open(str(writer.path)) as video:
+    with av.open(str(writer.file.path)) as video:
         shown = next(video.decode(video=0)).to_ndarray(format="bgr24")
     for column in (16, 48, 80):
         assert np.abs(shown[16, column].astype(int) - image[16, column]).max() < 12
@@ -49,7 +43,7 @@ def test_uneven_times_become_even_ones(tmp_path: Path) -> None:
     for (result, image), at in zip(make_scene(len(pts)), pts, strict=True):
         writer.write(replace(result, pts=at), image)
     writer.close()
-    assert times(writer.path) == pytest.approx([0.0, 0.1, 0.15, 0.9, 1.0])
+    assert times(writer.file.path) == pytest.approx([0.0, 0.1, 0.15, 0.9, 1.0])
 
 
 def test_a_source_that_begins_again_breaks_the_time_line(tmp_path: Path) -> None:
@@ -58,7 +52,7 @@ def test_a_source_that_begins_again_breaks_the_time_line(tmp_path: Path) -> None
     for (result, image), (epoch, at) in zip(make_scene(len(moments)), moments, strict=True):
         writer.write(replace(result, epoch=epoch, pts=at), image)
     writer.close()
-    assert times(writer.path) == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.8], abs=2e-3)
+    assert times(writer.file.path) == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.8], abs=2e-3)
 
 
 def test_a_full_disk_takes_the_whole_video(tmp_path: Path) -> None:
@@ -70,7 +64,7 @@ def test_a_full_disk_takes_the_whole_video(tmp_path: Path) -> None:
             written += 1
     writer.close()
     assert 5 < written < 100
-    assert written - 6 <= len(times(writer.path)) <= written  # a fragment has five frames
+    assert written - 6 <= len(times(writer.file.path)) <= written  # a fragment has five frames
 
 
 def test_a_video_is_recorded_without_pictures(tmp_path: Path) -> None:
@@ -96,7 +90,7 @@ def test_a_frame_rate_that_nobody_believes_is_refused(tmp_path: Path, fps: float
     for result, image in make_scene(3):
         writer.write(result, image)
     writer.close()
-    assert times(writer.path) == pytest.approx([0.0, 0.1, 0.2])
+    assert times(writer.file.path) == pytest.approx([0.0, 0.1, 0.2])
 
 
 def test_a_video_without_frames_fails_to_close(tmp_path: Path) -> None:
@@ -107,6 +101,6 @@ def test_a_disk_that_fills_at_the_very_end_breaks_the_video(tmp_path: Path) -> N
     writer = Mp4Writer(tmp_path / "lobby.mp4", make_info())
     for result, image in make_scene(13):  # two fragments of five, and three frames that wait for the end
         writer.write(result, image)
-    with full_disk(writer.path.stat().st_size), pytest.raises(OSError, match="too large"):
+    with full_disk(writer.file.path.stat().st_size), pytest.raises(OSError, match="too large"):
         writer.close()
-    assert len(times(writer.path)) == 10
+    assert len(times(writer.file.path)) == 10

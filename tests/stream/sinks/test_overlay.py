@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from stream.sinks import Style, Trails, draw
+from stream.sinks import Rate, Style, Trails, draw
 from stream.sinks.palette import colour_of
 from stream.types import UNTRACKED, FrameResult, Image, Mask, People
 from tests.stream.wire.samples import make_result
@@ -58,6 +58,8 @@ def test_a_frame_without_people_changes() -> None:
     assert not changes(grey(), nobody).any()
     caption = changes(grey(), nobody, Style())
     assert caption.any() and not caption[:250].any() and not caption[:, 250:].any()
+    with_rate = (draw(grey(), nobody, NOWHERE, fps=24.9) != grey()).any(axis=2)
+    assert with_rate.sum() > 1.2 * caption.sum()
 
 
 def test_a_mask_tints_what_is_not_of_it() -> None:
@@ -173,6 +175,17 @@ def test_a_trail_jumps_with_the_lower_edge_of_the_box() -> None:
             seen = trails.update(replace(somebody((100, 80, 160, bottom), keypoints=ankles), pts=step / 25))
         assert np.ptp(seen[4][10:, 1]) <= deepest
         assert seen[4][-1] == pytest.approx((130, 233 if ankles is not None else 228), abs=15 if ankles is None else 0)
+
+
+def test_the_frame_rate_is_that_of_a_burst_or_of_years_ago() -> None:
+    rate = Rate()
+    moments = [10 + 0.4 * (i // 4) + 0.001 * (i % 4) for i in range(60)]  # batches of four, ten frames a second
+    rates = [rate.update(replace(somebody(), published_at=at)) for at in moments]
+    assert rates[:4] == [None] * 4
+    assert rates[-1] == pytest.approx(10, rel=0.2)
+    assert rate.update(replace(somebody(), published_at=moments[-1] + 3600)) == pytest.approx(1 / 3600)
+    assert rate.update(replace(somebody(), published_at=5.0)) is None  # the clock was put back
+    assert rate.update(replace(somebody(), published_at=5.5)) == 2.0
 
 
 def test_a_trail_of_a_stream_that_stands_still_grows_without_bound() -> None:

@@ -1,4 +1,4 @@
-"""MOT and COCO files say what their readers expect."""
+"""JSON lines, MOT and COCO files say what their readers expect."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zstandard
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from stream.sinks.coco import CocoWriter
+from stream.sinks.jsonl import JsonlWriter, ZstdJsonlWriter
 from stream.sinks.mot import MotWriter
 from stream.types import FrameResult, People
+from stream.wire import from_json
+from tests.stream.sinks.scenes import full_disk
 from tests.stream.wire.samples import make_result
 
 
@@ -28,7 +32,40 @@ def mot_lines(path: Path, *results: FrameResult) -> list[str]:
     for result in results:
         writer.write(result)
     writer.close()
-    return writer.path.read_text().splitlines()
+    return writer.file.path.read_text().splitlines()
+
+
+def test_compressed_lines_are_whole_only_when_the_file_is_closed(tmp_path: Path) -> None:
+    """After every line, and after one that found no room, the file is a whole Zstandard stream."""
+    writer = ZstdJsonlWriter(tmp_path / "lobby.jsonl.zst")
+    expected = []
+    for seq in range(12):
+        with full_disk(writer.file.size + 100 if seq in (0, 5) else 10**6):
+            try:
+                writer.write(make_result(seq=seq, people=0 if seq in (1, 2) else 12))
+                expected.append(seq)
+            except OSError:
+                assert seq in (0, 5)
+        data = writer.file.path.read_bytes()
+        lines = []
+        while data:
+            frame = zstandard.ZstdDecompressor().decompressobj()
+            lines += frame.decompress(data).splitlines()
+            assert frame.eof
+            data = frame.unused_data
+        assert [from_json(line).seq for line in lines] == expected
+    writer.close()
+    assert expected == [1, 2, 3, 4, *range(6, 12)]
+
+
+def test_compression_makes_lines_longer(tmp_path: Path) -> None:
+    sizes = []
+    for writer in (JsonlWriter(tmp_path / "a.jsonl"), ZstdJsonlWriter(tmp_path / "a.jsonl.zst")):
+        for seq in range(20):
+            writer.write(make_result(seq=seq))
+        writer.close()
+        sizes.append(writer.file.path.stat().st_size)
+    assert sizes[1] < 0.6 * sizes[0]
 
 
 def test_mot_counts_from_zero(tmp_path: Path) -> None:
@@ -52,7 +89,7 @@ def test_people_whom_nobody_saw_are_recorded_as_seen(tmp_path: Path) -> None:
     writer = CocoWriter(tmp_path / "lobby.json")
     writer.write(unseen)
     writer.close()
-    assert json.loads(writer.path.read_text()) == []
+    assert json.loads(writer.file.path.read_text()) == []
 
 
 def test_coco_is_no_json_before_the_end(tmp_path: Path) -> None:
@@ -60,7 +97,7 @@ def test_coco_is_no_json_before_the_end(tmp_path: Path) -> None:
     for seq, people in enumerate((0, 2, 0, 1)):
         result = make_result(seq=seq, people=people)
         writer.write(replace(result, people=replace(result.people, predicted=np.zeros(people, np.bool_))))
-        assert len(json.loads(writer.path.read_text())) == (0, 2, 2, 3)[seq]
+        assert len(json.loads(writer.file.path.read_text())) == (0, 2, 2, 3)[seq]
     writer.close()
 
 
@@ -73,12 +110,12 @@ def test_coco_cannot_load_what_was_written(tmp_path: Path, capsys: pytest.Captur
     truth = COCO()
     truth.dataset = {"images": [{"id": 0, "width": 128, "height": 96}], "categories": [{"id": 1}], "annotations": []}
     truth.createIndex()
-    loaded = json.loads(writer.path.read_text())
+    loaded = json.loads(writer.file.path.read_text())
     for i, entry in enumerate(loaded):
         x1, y1, x2, y2 = result.people.boxes[i]
         assert entry["bbox"] == pytest.approx([x1, y1, x2 - x1, y2 - y1], abs=0.011)
         assert len(entry["keypoints"]) == 51
         if result.people.rle(i) is not None:
             assert (coco_mask.decode(entry["segmentation"]) == result.people.mask(i)).all()
-    assert len(truth.loadRes(str(writer.path)).anns) == 3
+    assert len(truth.loadRes(str(writer.file.path)).anns) == 3
     capsys.readouterr()

@@ -1,4 +1,4 @@
-"""Numbering, timing and pacing of frames, over a medium that the tests make up."""
+"""Numbering, timing and pacing of a file's frames, over a medium that the tests make up."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 
 from stream.config import StreamConfig
-from stream.sources import Picture, Source, SourceError
+from stream.sources import MediumSource, Picture, SourceError
 from stream.types import Clock
 
 
 class FakeReader:
     """Pictures at the given times, `fps` of them per second by its own account."""
+
+    finite = True
 
     def __init__(
         self,
@@ -43,7 +45,7 @@ class FakeReader:
         self.closed += 1
 
 
-def make(make_reader: Callable[[], FakeReader], **options: object) -> tuple[Source, list[FakeReader]]:
+def make(make_reader: Callable[[], FakeReader], **options: object) -> tuple[MediumSource, list[FakeReader]]:
     """A source and the readers that it has opened so far."""
     opened: list[FakeReader] = []
 
@@ -53,7 +55,7 @@ def make(make_reader: Callable[[], FakeReader], **options: object) -> tuple[Sour
         return opened[-1]
 
     config = StreamConfig.model_validate({"id": "a", "source": "rtsp://me:hunter2@cam/1", **options})
-    return Source(config, open_reader), opened
+    return MediumSource(config, open_reader), opened
 
 
 def ticks(count: int, fps: float = 10) -> list[float | None]:
@@ -79,18 +81,6 @@ def test_a_files_frames_are_captured_when_it_was_opened_plus_their_media_time() 
     captured = [frame.captured_at for frame in source]
     assert before <= captured[0] <= time.time()
     assert np.diff(captured) == pytest.approx([0.5, 1.5], abs=1e-4)
-
-
-def test_a_feeds_frames_are_captured_when_they_arrive() -> None:
-    before = time.time()
-    source, _ = make(lambda: FakeReader([5.0, 7.0, 9.0], clock="arrival"), pace="realtime")
-    opened = time.time()
-    time.sleep(0.05)
-    frames = list(source)
-    assert [frame.clock for frame in frames] == ["arrival"] * 3
-    assert before <= frames[0].captured_at <= opened, "the first picture arrived when the source was opened"
-    assert all(opened + 0.05 <= frame.captured_at <= time.time() for frame in frames[1:])
-    assert [frame.pts for frame in frames] == [5.0, 7.0, 9.0]
 
 
 @pytest.mark.parametrize(

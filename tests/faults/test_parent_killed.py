@@ -1,0 +1,61 @@
+"""The whole program is killed with SIGKILL."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.faults.cameras import ROOT, Camera
+from tests.faults.watching import children, wait_until
+
+PROGRAM = """
+import sys
+from stream.config import Config
+from stream.pipeline import Pipeline
+from tests.stream.graphs import assembly
+
+streams = [{"id": f"cam{i}", "source": sys.argv[1]} for i in range(2)]
+seen = set()
+
+def show(result):
+    seen.add(result.stream)
+    if len(seen) == 2:
+        print("running", flush=True)
+
+with Pipeline(Config.model_validate({"streams": streams}), assembly=assembly(), on_result=show) as pipeline:
+    pipeline.run()
+"""
+
+
+def test_decoders_and_their_memory_outlive_a_killed_parent(neighbour: Camera) -> None:
+    program = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, neighbour.url], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert program.stdout is not None
+    assert program.stdout.readline() == "running\n"
+    decoders = children(program.pid)
+    assert len(decoders) == 2 and all(_maps_pictures(pid) for pid in decoders)
+    os.kill(min(decoders), signal.SIGSTOP)  # this one cannot even notice
+    program.kill()
+    program.wait()
+    program.stdout.close()
+    wait_until(lambda: not any(_is_alive(pid) for pid in decoders), 3, "the end of the decoders")
+    assert not any(_maps_pictures(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+
+
+def _maps_pictures(pid: int) -> bool:
+    try:
+        return "memfd:peoplestream" in Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return False
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether it runs; what nobody has reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False

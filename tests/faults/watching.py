@@ -1,0 +1,148 @@
+"""A pipeline that watches cameras while a test disturbs them."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from stream.config import Config
+from stream.pipeline import Pipeline
+from stream.state import StreamState
+from stream.summary import RunSummary
+from stream.types import FrameResult, StreamInfo
+from stream.wire import StreamStatus, Subscriber
+from tests.faults.cameras import FPS
+from tests.stream.graphs import assembly
+
+WITHIN = 5.0
+"""Seconds in which a feed must be back."""
+
+
+def wait_until(happened: Callable[[], bool], timeout: float, what: str) -> float:
+    """Wait for something; returns how many seconds that took."""
+    started = time.monotonic()
+    while not happened():
+        assert time.monotonic() - started < timeout, f"not within {timeout:g} s: {what}"
+        time.sleep(0.02)
+    return time.monotonic() - started
+
+
+def children(pid: int | str = "self") -> set[int]:
+    """The processes that a process has started and that are not reaped."""
+    return {
+        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    }
+
+
+class Watch:
+    """Runs a pipeline over `streams` (id -> address or options) with a fake detector, and takes note of all results.
+
+    Attributes:
+        results: stream -> its results.
+        statuses: what a subscriber was told, in order.
+        infos: stream -> what a subscriber was told last of what it is.
+        faults: stream -> how often it was lost, by the kind of fault.
+        summary: after it ended.
+    """
+
+    def __init__(self, streams: dict[str, str | dict[str, Any]], **others: Any) -> None:
+        configs = [
+            {"id": id_, "read_timeout": 1.5, "open_timeout": 3.0, **(how if isinstance(how, dict) else {"source": how})}
+            for id_, how in streams.items()
+        ]
+        config = Config.model_validate({"streams": configs, "publish": {"endpoint": "tcp://127.0.0.1:*"}, **others})
+        self.results: defaultdict[str, list[FrameResult]] = defaultdict(list)
+        self.statuses: list[StreamStatus] = []
+        self.infos: dict[str, StreamInfo] = {}
+        self.faults: dict[str, Counter[str]] = {}
+        self.summary: RunSummary | None = None
+        self._pipeline = Pipeline(config, assembly=assembly(), on_result=lambda r: self.results[r.stream].append(r))
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._run), threading.Thread(target=self._subscribe)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        for stream in self._pipeline.streams.values():
+            if not stream.config.source.endswith(".invalid/cam"):
+                self.wait_for(stream.config.id, since=0.0, within=15)
+            assert stream.source is not None
+            self.faults[stream.config.id] = stream.source.faults
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pipeline.stop()
+        self._threads[0].join(15)
+        self._over.set()
+        self._threads[1].join(15)
+        self._pipeline.close()
+
+    def state(self, stream: str) -> StreamState:
+        return self._pipeline.streams[stream]
+
+    def wait_for(self, stream: str, since: float, within: float = WITHIN) -> float:
+        """Wait for a frame that was published after `since` (`time.time`); returns the seconds waited."""
+        return wait_until(lambda: self.last(stream) > since, within, f"a frame of {stream}")
+
+    def wait_for_trouble(self, stream: str, within: float = 10.0) -> str:
+        """Wait until a stream is lost; returns the reason."""
+        wait_until(lambda: self.state(stream).trouble is not None, within, f"{stream} to be lost")
+        return self.state(stream).trouble or ""
+
+    def wait_for_reason(self, stream: str, reason: str) -> None:
+        """Wait until a stream is lost for `reason`."""
+        wait_until(lambda: reason in (self.state(stream).trouble or ""), 10, f"{stream}: {reason}")
+
+    def wait_for_size(self, stream: str, width: int, height: int) -> None:
+        """Wait for a frame of this size."""
+        there = (width, height)
+        results = self.results[stream]
+        wait_until(lambda: (results[-1].width, results[-1].height) == there, WITHIN, f"{stream} in {there}")
+
+    def keeps_pace(self, stream: str, since: float, until: float) -> None:
+        """Assert that all frames of a stream came between two moments (`time.time`), none of them late."""
+        assert self.fps(stream, since, until) > 0.95 * FPS - 1 / (until - since)
+        times = [since, *(r.published_at for r in self.results[stream] if since <= r.published_at < until), until]
+        assert max(b - a for a, b in itertools.pairwise(times)) < 0.5
+        assert self.epochs(stream) == {0}
+
+    def epochs(self, stream: str) -> set[int]:
+        """The connections that brought frames."""
+        return {result.epoch for result in self.results[stream]}
+
+    def last(self, stream: str) -> float:
+        """When the newest frame of a stream was published."""
+        return self.results[stream][-1].published_at if self.results[stream] else 0.0
+
+    def fps(self, stream: str, since: float, until: float) -> float:
+        """Frames a second between two moments (`time.time`)."""
+        return sum(since <= r.published_at < until for r in self.results[stream]) / (until - since)
+
+    def decoder(self, stream: str) -> int:
+        """The process that decodes a stream."""
+        for pid in children():
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if b"stream.sources.decoder" in command and stream.encode() in command:
+                return pid
+        raise AssertionError(f"there is no decoder of {stream}")
+
+    def _run(self) -> None:
+        self.summary = self._pipeline.run()
+
+    def _subscribe(self) -> None:
+        assert self._pipeline.endpoint is not None
+        with Subscriber(self._pipeline.endpoint) as subscriber:
+            while not self._over.is_set():
+                subscriber.receive(0.1)
+                for status in subscriber.statuses.values():
+                    if status not in self.statuses:
+                        self.statuses.append(status)
+                self.infos.update(subscriber.infos)
