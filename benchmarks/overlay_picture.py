@@ -48,6 +48,9 @@ class Apart:
         if gap > self._gap:
             self._gap, self.picture = gap, draw(image, result, trails)
 
+    def finish(self, stream: str) -> None:
+        """Holds nothing of a stream."""
+
     def close(self) -> None:
         """Holds nothing open."""
 

@@ -22,22 +22,21 @@ class CocoWriter:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = RecordFile(path, closing=b"\n]\n")
-        self.path = self._file.path
-        self._file.write(b"[")
+        self.file = RecordFile(path, closing=b"\n]\n")
+        self.file.write(b"[")
         self._separator = b"\n"
 
     def write(self, result: FrameResult, _: Image | None = None) -> None:
         """Append the people of one frame."""
         people = result.people[~result.people.predicted]
         entries = [json.dumps(_entry(result.seq, people, i), separators=(",", ":")) for i in range(len(people))]
-        self._file.write(self._separator * bool(entries) + ",\n".join(entries).encode())
+        self.file.write(self._separator * bool(entries) + ",\n".join(entries).encode())
         if entries:
             self._separator = b",\n"
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        self.file.close()
 
 
 def _entry(image_id: int, people: People, i: int) -> dict[str, Any]:

@@ -17,25 +17,28 @@ class RecordFile:
     Args:
         path: where to write; its folder is made where it is missing.
         closing: bytes that always end the file, behind the last record.
+        suffix: of the name, what a number goes before; where it is not given, from the last dot on.
 
     Raises:
         OSError: the file cannot be made.
 
     Attributes:
         path: what the file is really called.
+        size: bytes of all records.
     """
 
-    def __init__(self, path: Path, closing: bytes = b"") -> None:
+    def __init__(self, path: Path, closing: bytes = b"", suffix: str | None = None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        suffix = path.suffix if suffix is None else suffix
         for number in itertools.count(1):
-            self.path = path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
+            self.path = path if number == 1 else path.with_name(f"{path.name.removesuffix(suffix)}-{number}{suffix}")
             try:
                 self._file = self.path.open("x+b", buffering=0)
             except FileExistsError:
                 continue
             break
         self._closing = closing
-        self._end = 0
+        self.size = 0
 
     def __enter__(self) -> Self:
         return self
@@ -51,15 +54,16 @@ class RecordFile:
         Raises:
             OSError: it does not fit; the file is as it was before.
         """
-        self._file.seek(self._end)
+        self._file.seek(self.size)
         try:
             self._put(record + self._closing)
         except OSError:
-            self._file.seek(self._end)
+            self._file.seek(self.size)
             self._file.truncate()
-            self._put(self._closing)
+            if self.size:
+                self._put(self._closing)
             raise
-        self._end += len(record)
+        self.size += len(record)
         return len(record)
 
     def close(self) -> None:

@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from stream.config import RecordConfig
 from stream.sinks.coco import CocoWriter
-from stream.sinks.folder import FolderSink, Format
-from stream.sinks.jsonl import JsonlWriter
-from stream.sinks.mot import MotWriter
+from stream.sinks.folder import FolderSink, Format, OpenFile
+from stream.sinks.jsonl import JsonlWriter, ZstdJsonlWriter
+from stream.sinks.mot import MotWriter, Persons
 from stream.sinks.mp4 import Mp4Writer
+from stream.sinks.rotation import Rotation
+from stream.sinks.trails import Trails
+
+_MB = 1_000_000
+
+
+def _begin_mp4() -> OpenFile:
+    return partial(Mp4Writer, trails=Trails())
+
+
+def _begin_mot() -> OpenFile:
+    persons = Persons()
+    return lambda path, _: MotWriter(path, persons)
+
 
 FORMATS: Mapping[str, Format] = {
-    "jsonl": Format(".jsonl", lambda path, _: JsonlWriter(path)),
-    "mp4": Format(".mp4", Mp4Writer, pictures=True),
-    "mot": Format(".txt", lambda path, _: MotWriter(path)),
-    "coco": Format(".json", lambda path, _: CocoWriter(path)),
+    "jsonl": Format(".jsonl", lambda: lambda path, _: JsonlWriter(path)),
+    "jsonl.zst": Format(".jsonl.zst", lambda: lambda path, _: ZstdJsonlWriter(path)),
+    "mp4": Format(".mp4", _begin_mp4, pictures=True),
+    "mot": Format(".txt", _begin_mot),
+    "coco": Format(".json", lambda: lambda path, _: CocoWriter(path)),
 }
 
 
@@ -24,4 +40,6 @@ def open_sinks(config: RecordConfig) -> list[FolderSink]:
     """A sink for each format of `config`; none where it names no folder."""
     if config.dir is None:
         return []
-    return [FolderSink(Path(config.dir), FORMATS[name]) for name in config.formats]
+    size = None if config.segment_mb is None else round(config.segment_mb * _MB)
+    rotation = Rotation(config.segment_seconds, size, config.keep_segments)
+    return [FolderSink(Path(config.dir), FORMATS[name], rotation) for name in config.formats]

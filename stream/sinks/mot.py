@@ -8,35 +8,52 @@ from stream.sinks.files import RecordFile
 from stream.types import UNTRACKED, FrameResult, Image
 
 
+class Persons:
+    """Numbers people through all epochs of a stream.
+
+    Ids start again at every reconnect; the numbers go on from the highest so far, so that a number is one person.
+    """
+
+    def __init__(self) -> None:
+        self._epoch = 0
+        self._before = 0  # the highest number of the epochs before
+        self._highest = 0
+
+    def numbers(self, epoch: int, ids: list[int]) -> list[int]:
+        """The numbers of the people with these ids; `UNTRACKED` stays."""
+        if epoch != self._epoch:
+            self._epoch, self._before = epoch, self._highest
+        numbers = [UNTRACKED if id_ == UNTRACKED else id_ + self._before for id_ in ids]
+        self._highest = max(self._highest, *numbers, 0)
+        return numbers
+
+
 class MotWriter:
     """Writes `frame, id, left, top, width, height, score, -1, -1, -1` of everybody seen.
 
-    Frames and pixels count from 1, as the challenge has it (Leal-Taixe et al., "MOTChallenge 2015"). Ids start again
-    at every reconnect of a stream; here they go on from the highest so far, so that an id is one person. People whom
-    the tracker has only carried on are left out, for the format cannot say so.
+    Frames and pixels count from 1, as the challenge has it (Leal-Taixe et al., "MOTChallenge 2015"). People whom the
+    tracker has only carried on are left out, for the format cannot say so.
+
+    Args:
+        path: the file to make.
+        persons: numbers the people; the one of the file before, where this file goes on.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = RecordFile(path)
-        self.path = self._file.path
-        self._epoch = 0
-        self._before = 0  # the highest id of the epochs before
-        self._highest = 0
+    def __init__(self, path: Path, persons: Persons | None = None) -> None:
+        self.file = RecordFile(path)
+        self._persons = persons or Persons()
 
     def write(self, result: FrameResult, _: Image | None = None) -> None:
         """Append the lines of one frame."""
-        if result.epoch != self._epoch:
-            self._epoch, self._before = result.epoch, self._highest
         people = result.people[~result.people.predicted]
+        numbers = self._persons.numbers(result.epoch, people.ids.tolist())
         lines = []
-        for id_, box, score in zip(people.ids.tolist(), people.boxes.tolist(), people.scores.tolist(), strict=True):
+        for number, box, score in zip(numbers, people.boxes.tolist(), people.scores.tolist(), strict=True):
             x1, y1, x2, y2 = box
             window = f"{x1 + 1:.2f},{y1 + 1:.2f},{x2 - x1:.2f},{y2 - y1:.2f}"
-            number = UNTRACKED if id_ == UNTRACKED else id_ + self._before
-            self._highest = max(self._highest, number)
             lines.append(f"{result.seq + 1},{number},{window},{score:.4f},-1,-1,-1\n")
-        self._file.write("".join(lines).encode())
+        self.file.write("".join(lines).encode())
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        self.file.close()

@@ -14,6 +14,7 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from stream.sinks.files import RecordFile
 from stream.sinks.overlay import Style, draw
+from stream.sinks.rate import Rate
 from stream.sinks.trails import Trails
 from stream.types import FrameResult, Image, StreamInfo
 
@@ -43,21 +44,22 @@ class Mp4Writer:
     Args:
         path: the file to make.
         info: the stream; all frames must have its first frame's size.
+        trails: where people came from; those of the file before, where this file goes on.
         style: how results are drawn.
 
     Raises:
         OSError: the file cannot be made.
     """
 
-    def __init__(self, path: Path, info: StreamInfo, style: Style | None = None) -> None:
+    def __init__(self, path: Path, info: StreamInfo, trails: Trails | None = None, style: Style | None = None) -> None:
         self._style = style or Style()
-        self._trails = Trails()
+        self._trails = trails or Trails()
+        self._rate = Rate()
         self._fps = min(info.fps or _DEFAULT_FPS, _HIGHEST_FPS)
         self._timeline = _Timeline(1 / self._fps)
-        self._file = RecordFile(path)
-        self.path = self._file.path
+        self.file = RecordFile(path)
         self._container = av.open(
-            self._file,
+            self.file,
             "w",
             format="mp4",
             buffer_size=_FRAGMENT_BYTES,
@@ -73,7 +75,7 @@ class Mp4Writer:
         """
         if image is None:
             raise OSError("a video needs the image of every frame")
-        drawn = _even(draw(image, result, self._trails.update(result), self._style))
+        drawn = _even(draw(image, result, self._trails.update(result), self._style, self._rate.update(result)))
         stream = self._stream = self._stream or self._open_stream(drawn)
         planes = np.asarray(cv2.cvtColor(drawn, cv2.COLOR_BGR2YUV_I420), np.uint8)
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
@@ -87,7 +89,7 @@ class Mp4Writer:
         Raises:
             OSError: its last half second does not fit.
         """
-        with self._file, _os_errors():
+        with self.file, _os_errors():
             try:
                 if self._stream is not None:
                     self._container.mux(self._stream.encode(None))

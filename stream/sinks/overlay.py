@@ -35,7 +35,7 @@ class Style:
     Attributes:
         tint: opacity of the masks, 0..1.
         keypoint_score: keypoints below it are left out.
-        caption: whether the stream's name, its time and the number of people stand in the corner.
+        caption: whether the stream's name, its time, the number of people and the frame rate stand in the corner.
     """
 
     tint: float = 0.45
@@ -76,7 +76,9 @@ class _Plate:
         return not beside and not above
 
 
-def draw(image: Image, result: FrameResult, trails: Mapping[int, Float], style: Style = _STYLE) -> Image:
+def draw(
+    image: Image, result: FrameResult, trails: Mapping[int, Float], style: Style = _STYLE, fps: float | None = None
+) -> Image:
     """A copy of `image` with everybody of `result` drawn into it.
 
     Args:
@@ -84,6 +86,7 @@ def draw(image: Image, result: FrameResult, trails: Mapping[int, Float], style: 
         result: who is where.
         trails: id -> float32 [N, 2], where the person stood, oldest first; see `Trails`.
         style: what is drawn.
+        fps: frames per second, for the caption; None leaves it out.
     """
     canvas = image.copy()
     scale = math.sqrt(image.shape[0] * image.shape[1] / (768 * 576))
@@ -99,7 +102,7 @@ def draw(image: Image, result: FrameResult, trails: Mapping[int, Float], style: 
     for person in reversed(people):  # the nearest has the first choice of where its label stands
         _draw_label(canvas, person, scale, plates)
     if style.caption:
-        _draw_caption(canvas, result, scale)
+        _draw_caption(canvas, result, scale, fps)
     return canvas
 
 
@@ -119,9 +122,8 @@ def _draw_trail(canvas: Image, person: _Person, scale: float) -> None:
     """The way to where the person stands, growing from thin to thick."""
     if person.trail is None:
         return
-    trail = np.vstack([person.trail, [(person.box[0] + person.box[2]) / 2, person.box[3]]])
     for begin, width in ((0, 0.7), (0.35, 1.4), (0.7, 2.1)):
-        part = trail[int(begin * len(trail)) :]
+        part = person.trail[int(begin * len(person.trail)) :]
         _draw_lines(canvas, [part], person.colour, max(1, round(width * scale)))
 
 
@@ -170,10 +172,12 @@ def _draw_label(canvas: Image, person: _Person, scale: float, plates: list[_Plat
     _draw_text(canvas, str(person.id), ((x1 + x2) / 2, y1), scale, _INK, person.colour, plates)
 
 
-def _draw_caption(canvas: Image, result: FrameResult, scale: float) -> None:
+def _draw_caption(canvas: Image, result: FrameResult, scale: float, fps: float | None) -> None:
     minutes, seconds = divmod(max(0.0, result.pts), 60)
     people = "1 person" if len(result.people) == 1 else f"{len(result.people)} people"
-    text = f"{result.stream} | {int(minutes):02d}:{seconds:04.1f} | {people}"
+    text = f"{result.stream} | {int(minutes):02d}:{seconds:04.1f} | {people}" + (
+        f" | {fps:.1f} fps" if fps is not None else ""
+    )
     _draw_text(canvas, text, (0, canvas.shape[0]), scale, _WHITE, _INK, [])
 
 
