@@ -15,7 +15,8 @@ from models.weights import Progress
 from models.zoo import Role, load_zoo
 from stream.config import Config, DetectorConfig, MasksConfig, PoseConfig
 from stream.metrics import Metrics
-from stream.perception import Perception
+from stream.perception import EncodeMask, Perception
+from stream.types import Mask, Polygon
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,4 +79,5 @@ def assemble(config: Config, metrics: Metrics, progress: Progress | None = None,
     if config.masks.model is not None:
         models["masks"] = config.masks.model
         segmenter, choices["masks"] = builder.masks(config.masks.model, execution(config.masks))
-    return Assembly((Perception(detector, pose, segmenter, metrics),), models, choices, threads)
+    encode: EncodeMask = Polygon.encode if config.masks.encoding == "polygon" else Mask.encode
+    return Assembly((Perception(detector, pose, segmenter, metrics, encode),), models, choices, threads)

@@ -28,7 +28,7 @@ from stream.metrics import Metrics
 from stream.perception import Perception
 from stream.pipeline import Pipeline
 from stream.tracking import Tracker
-from stream.types import FrameResult, Mask, People
+from stream.types import FrameResult, Mask, People, Polygon
 
 T = TypeVar("T")
 
@@ -105,7 +105,7 @@ def _look_at(image: CocoImage, assembly: Assembly, config: Config) -> ImageResul
     )
 
 
-def _whole_image(mask: Mask | None, size: tuple[int, int]) -> dict[str, Any] | None:
+def _whole_image(mask: Mask | Polygon | None, size: tuple[int, int]) -> dict[str, Any] | None:
     """COCO's dictionary for a mask of the whole image."""
     if mask is None:
         return None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from models.tasks import Detector, PoseEstimator, Segmenter, Window
-from stream.types import KEYPOINTS, Float, Image, Mask, People
+from models.tasks import Detector, PoseEstimator, Segmenter
+from stream.types import KEYPOINTS, Bool, Float, Image, Mask, People, Polygon
+
+EncodeMask: TypeAlias = Callable[[Bool, tuple[int, int]], Mask | Polygon]
+"""Encodes a window, bool [h, w], whose top-left pixel lies at (x, y) of the frame."""
 
 
 class Stopwatch(Protocol):
@@ -32,11 +35,13 @@ class Perception:
         pose: PoseEstimator | None = None,
         segmenter: Segmenter | None = None,
         stopwatch: Stopwatch | None = None,
+        encode: EncodeMask = Mask.encode,
     ) -> None:
         self._detector = detector
         self._pose = pose
         self._segmenter = segmenter
         self._stopwatch = stopwatch or _NoStopwatch()
+        self._encode = encode
 
     def __call__(self, images: Sequence[Image], masks: Sequence[bool]) -> list[People]:
         """The people of each image, best score first, without ids.
@@ -64,18 +69,16 @@ class Perception:
 
     def _masks(
         self, images: Sequence[Image], boxes: Sequence[Float], keypoints: Sequence[Float], wanted: Sequence[bool]
-    ) -> list[tuple[Mask | None, ...]]:
+    ) -> list[tuple[Mask | Polygon | None, ...]]:
         chosen = [i for i, want in enumerate(wanted) if want]
-        masks: list[tuple[Mask | None, ...]] = [()] * len(images)
+        masks: list[tuple[Mask | Polygon | None, ...]] = [()] * len(images)
         if self._segmenter is None or not chosen:
             return masks
         windows = self._segmenter(
             [images[i] for i in chosen], [boxes[i] for i in chosen], [keypoints[i] for i in chosen]
         )
         for i, of_image in zip(chosen, windows, strict=True):
-            masks[i] = tuple(_encode(window) for window in of_image)
+            masks[i] = tuple(
+                None if window is None else self._encode(window.bitmap, window.origin) for window in of_image
+            )
         return masks
-
-
-def _encode(window: Window | None) -> Mask | None:
-    return None if window is None else Mask.encode(window.bitmap, window.origin)

@@ -102,14 +102,66 @@ class Mask:
 
     def decode(self, height: int, width: int) -> Bool:
         """The mask in its frame, bool [height, width]; what lies outside of the frame is cut off."""
-        full = np.zeros((height, width), np.bool_)
-        x, y = self.origin
-        h, w = self.size
-        top, bottom = max(y, 0), min(y + h, height)
-        left, right = max(x, 0), min(x + w, width)
-        if top < bottom and left < right:
-            full[top:bottom, left:right] = self.window()[top - y : bottom - y, left - x : right - x]
-        return full
+        return _placed(self, height, width)
+
+
+@dataclass(frozen=True, slots=True)
+class Polygon:
+    """The mask of one person as outlines in a window of the frame: smaller than a `Mask`, but not exact.
+
+    Attributes:
+        size: height and width of the window, pixels.
+        outlines: of each part the corners x1, y1, x2, y2, ...: pixels of the window that belong to the mask. Holes are
+            filled.
+        origin: x and y of the window's top-left pixel in the frame.
+    """
+
+    size: tuple[int, int]
+    outlines: tuple[tuple[int, ...], ...]
+    origin: tuple[int, int]
+
+    @staticmethod
+    def encode(window: Bool, origin: tuple[int, int], tolerance: float | None = None) -> Polygon:
+        """Outlines of `window`, bool [h, w], whose top-left pixel lies at `origin` (x, y) of the frame.
+
+        Args:
+            tolerance: how far they may stray from the mask's edge, pixels; None: 0.3 % of h, but 0.75 at least.
+
+        Suzuki and Abe, "Topological structural analysis of digitized binary images by border following", 1985;
+        simplified after Douglas and Peucker, 1973.
+        """
+        import cv2
+
+        if tolerance is None:
+            tolerance = max(0.75, 0.003 * window.shape[0])
+        found, _ = cv2.findContours(window.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        outlines = tuple(tuple(map(int, cv2.approxPolyDP(line, tolerance, True).ravel())) for line in found)
+        height, width = window.shape
+        return Polygon((height, width), outlines, origin)
+
+    def window(self) -> Bool:
+        """The mask inside its window, bool [h, w]."""
+        import cv2
+
+        filled = np.zeros(self.size, np.uint8)
+        if self.outlines:
+            cv2.fillPoly(filled, [np.array(line, np.int32).reshape(-1, 1, 2) for line in self.outlines], (1,))
+        return filled.astype(np.bool_)
+
+    def decode(self, height: int, width: int) -> Bool:
+        """The mask in its frame, bool [height, width]; what lies outside of the frame is cut off."""
+        return _placed(self, height, width)
+
+
+def _placed(mask: Mask | Polygon, height: int, width: int) -> Bool:
+    full = np.zeros((height, width), np.bool_)
+    x, y = mask.origin
+    h, w = mask.size
+    top, bottom = max(y, 0), min(y + h, height)
+    left, right = max(x, 0), min(x + w, width)
+    if top < bottom and left < right:
+        full[top:bottom, left:right] = mask.window()[top - y : bottom - y, left - x : right - x]
+    return full
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,7 +183,7 @@ class People:
     scores: Float
     keypoints: Float
     ids: Int
-    masks: tuple[Mask | None, ...]
+    masks: tuple[Mask | Polygon | None, ...]
     predicted: Bool
     velocity: Float
     frame_size: tuple[int, int]
@@ -144,7 +196,7 @@ class People:
         boxes: Float,
         scores: Float,
         keypoints: Float | None = None,
-        masks: tuple[Mask | None, ...] = (),
+        masks: tuple[Mask | Polygon | None, ...] = (),
         *,
         frame_size: tuple[int, int],
     ) -> People:
@@ -166,8 +218,8 @@ class People:
         """Nobody in a frame of (height, width)."""
         return People.untracked(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), frame_size=frame_size)
 
-    def rle(self, index: int) -> Mask | None:
-        """The encoded mask of person `index`, or None where none was asked for."""
+    def rle(self, index: int) -> Mask | Polygon | None:
+        """The mask of person `index` as it was sent, or None where none was asked for."""
         return self.masks[index] if self.masks else None
 
     def mask(self, index: int) -> Bool | None:
@@ -224,6 +276,8 @@ class StreamInfo:
         width, height: pixels; fps: nominal frames per second, 0 where unknown.
         frames: how many frames a file holds, 0 where unknown or endless.
         models: role ("detector", "pose", "masks") -> name in the zoo.
+        run: set by the publisher; another one than before says that `seq` has begun anew.
+        replay: set by the publisher: where missed frames can be fetched, "" for nowhere; see `docs/wire.md`.
     """
 
     stream: str
@@ -236,3 +290,5 @@ class StreamInfo:
     models: dict[str, str] = field(default_factory=dict)
     keypoints: tuple[str, ...] = KEYPOINTS
     skeleton: tuple[tuple[int, int], ...] = SKELETON
+    run: str = ""
+    replay: str = ""

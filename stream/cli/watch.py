@@ -6,6 +6,7 @@ import sys
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -63,6 +64,10 @@ def watch(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per frame and line.")] = False,
     count: Annotated[int | None, typer.Option(min=1, metavar="N", help="Leave after N frames.")] = None,
+    server_key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Public key of an encrypted publisher, or its .key file.")
+    ] = None,
+    keys: Annotated[Path | None, typer.Option(metavar="FILE", help="Your own pair, a .key_secret file.")] = None,
     timeout: Annotated[
         float, typer.Option(min=0.1, metavar="SECONDS", help="Give up when no first frame comes within this time.")
     ] = 10.0,
@@ -77,7 +82,7 @@ def watch(
     """
     figures: dict[str, _Figures] = {}
     console = Console(stderr=as_json)
-    with Subscriber(endpoint, stream or None, until_end=True) as results:
+    with Subscriber(endpoint, stream or None, until_end=True, server_key=server_key, keys=keys) as results:
         try:
             if as_json:
                 _follow(results, figures, count, timeout, None)

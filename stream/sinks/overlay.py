@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.sinks.palette import Colour, colour_of, mixed
-from stream.types import SKELETON, UNTRACKED, Float, FrameResult, Image, Mask, People
+from stream.types import SKELETON, UNTRACKED, Float, FrameResult, Image, Mask, People, Polygon
 
 _WHITE: Colour = (255, 255, 255)
 _GREY: Colour = (128, 128, 128)
@@ -36,11 +36,13 @@ class Style:
         tint: opacity of the masks, 0..1.
         keypoint_score: keypoints below it are left out.
         caption: whether the stream's name, its time, the number of people and the frame rate stand in the corner.
+        size: of letters and lines, as a multiple of what suits the frame; for a picture that is to be shown smaller.
     """
 
     tint: float = 0.45
     keypoint_score: float = 0.3
     caption: bool = True
+    size: float = 1.0
 
 
 _STYLE = Style()
@@ -54,7 +56,7 @@ class _Person:
     id: int
     box: Float
     keypoints: Float
-    mask: Mask | None
+    mask: Mask | Polygon | None
     trail: Float | None
     predicted: bool
     colour: Colour
@@ -89,7 +91,7 @@ def draw(
         fps: frames per second, for the caption; None leaves it out.
     """
     canvas = image.copy()
-    scale = math.sqrt(image.shape[0] * image.shape[1] / (768 * 576))
+    scale = style.size * math.sqrt(image.shape[0] * image.shape[1] / (768 * 576))
     people = _back_to_front(result.people, trails)
     for person in people:
         _draw_trail(canvas, person, scale)

@@ -22,6 +22,11 @@ class VersionError(SchemaError):
     """A message of another major version, which this program must not try to understand."""
 
 
+def is_id(text: str) -> bool:
+    """Whether `text` can name a stream, a file and a topic: 1 to 200 letters, digits, dots, underscores and minuses."""
+    return _ID.fullmatch(text) is not None
+
+
 def field(record: Mapping[str, Any], name: str) -> Any:
     """The value of a field that must be there."""
     try:
@@ -58,9 +63,9 @@ def text(record: Mapping[str, Any], name: str) -> str:
 
 
 def stream_id(record: Mapping[str, Any]) -> str:
-    """The field `stream`: letters, digits, dot, underscore and minus, so that it can name a file or a topic."""
+    """The field `stream`."""
     value = text(record, "stream")
-    if not _ID.fullmatch(value):
+    if not is_id(value):
         raise SchemaError(f"field 'stream' is {value[:40]!r}: an id has 1 to 200 letters, digits, '.', '_' and '-'")
     return value
 

@@ -6,14 +6,17 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 import zmq
 
 from stream.types import FrameResult, StreamInfo
-from stream.wire._endpoint import EndpointError, attach
+from stream.wire.replay import Replay, ReplayServer, Ring
 from stream.wire.schema import Message, StreamStatus, pack, topic
+from stream.wire.security import LOCAL, Guard, Security
 
 _log = logging.getLogger(__name__)
 
@@ -35,17 +38,31 @@ class Publisher:
         endpoint: where to listen, such as `tcp://127.0.0.1:5555`; port 0 or `*` takes a free one.
         high_water_mark: messages kept for one slow subscriber.
         linger: seconds that `close` gives subscribers to take what is queued for them.
+        security: who may subscribe; by default whoever runs on this machine.
+        replay: how much is kept for those who miss frames, served at a socket of its own; None: nothing.
 
     Raises:
         EndpointError: the address is taken, not ours, or no endpoint at all.
+        SecurityError: the keys cannot be used, or other machines reach the address and nothing guards it.
 
     Attributes:
         endpoint: where it really listens.
         overruns: how often a subscriber's queue was full, from where on it lost messages until it had caught up.
     """
 
-    def __init__(self, endpoint: str, *, high_water_mark: int = 1000, linger: float = 2.0) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        high_water_mark: int = 1000,
+        linger: float = 2.0,
+        security: Security = LOCAL,
+        replay: Replay | None = None,
+    ) -> None:
         self.overruns = 0
+        self._replay = ""
+        self._ring = Ring(replay or Replay(bytes=0))
+        self._infos: dict[str, StreamInfo] = {}
         self._last: dict[bytes, bytes] = {}  # topic of an info or a status -> its body
         self._subscribers: Counter[bytes] = Counter()  # prefix -> how many subscribe to it
         self._context = zmq.Context()
@@ -56,12 +73,17 @@ class Publisher:
         self._socket.set(zmq.XPUB_NODROP, 1)  # tell when a queue is full, instead of dropping in silence
         self._socket.set(zmq.TCP_KEEPALIVE, 1)  # let go of subscribers whose machine vanished
         self._socket.set(zmq.TCP_KEEPALIVE_IDLE, 30)
-        try:
-            attach("publish at", self._socket.bind, endpoint)
-        except EndpointError:
-            self.close()
-            raise
-        self.endpoint = self._socket.get_string(zmq.LAST_ENDPOINT)
+        with ExitStack() as undo:  # what is open already is closed when the next step fails
+            undo.callback(self._context.term)
+            undo.callback(self._socket.close)
+            guard = undo.enter_context(Guard(self._context, security))
+            guard.bind("publish at", self._socket, endpoint)
+            self.endpoint = self._socket.get_string(zmq.LAST_ENDPOINT)
+            if replay is not None:
+                server = ReplayServer(self._context, guard, _beside(self.endpoint, replay.port), self._ring)
+                undo.callback(server.close)
+                self._replay = _anywhere(server.endpoint)
+            self._resources = undo.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -73,11 +95,20 @@ class Publisher:
 
     def announce(self, info: StreamInfo) -> None:
         """Tell what a stream is, now and to everyone who joins later."""
-        self._keep(info)
+        self._infos[info.stream] = info
+        self._keep(replace(info, run=self._ring.run(info.stream), replay=self._replay))
 
     def report(self, status: StreamStatus) -> None:
         """Tell how a stream is doing, now and to everyone who joins later."""
+        self._ring.note(status)
         self._keep(status)
+
+    def forget(self, stream: str) -> None:
+        """Keep nothing of a stream that was removed; should it come again, its `seq` may begin anew."""
+        self._ring.forget(stream)
+        self._infos.pop(stream, None)
+        for kind in ("info", "status"):
+            self._last.pop(f"{kind}/{stream}".encode(), None)
 
     def send(self, result: FrameResult, *, patience: float = 0.0) -> bool:
         """Send one frame to everybody who subscribes to its stream.
@@ -89,7 +120,10 @@ class Publisher:
             False where a subscriber was overrun and loses frames from this one on; counted in `overruns`.
         """
         self.serve()
-        return self._send(topic(result), pack(result), patience)
+        body = pack(result)
+        if not self._ring.put(result.stream, result.seq, body) and result.stream in self._infos:
+            self.announce(self._infos[result.stream])  # in its new run
+        return self._send(topic(result), body, patience)
 
     def serve(self, timeout: float = 0.0) -> None:
         """Answer new subscribers with the last `info` and `status`; wait up to `timeout` seconds for the first."""
@@ -131,8 +165,7 @@ class Publisher:
 
     def close(self) -> None:
         """Stop listening, once subscribers took what is queued or `linger` is over. A second call does nothing."""
-        self._socket.close()
-        self._context.term()
+        self._resources.close()
 
     def _keep(self, message: Message) -> None:
         self.serve()
@@ -157,3 +190,13 @@ class Publisher:
             _log.warning("a subscriber of %s is too slow and loses messages", name.decode())
             return False
         return True
+
+
+def _beside(endpoint: str, port: int) -> str:
+    """Where the replay socket of a publisher at `endpoint` listens."""
+    return f"{endpoint.rpartition(':')[0]}:{port}" if endpoint.startswith("tcp:") else f"{endpoint}.replay"
+
+
+def _anywhere(endpoint: str) -> str:
+    """`endpoint` as subscribers are told: with `*` for the host, which they know better than we do."""
+    return f"tcp://*:{endpoint.rpartition(':')[2]}" if endpoint.startswith("tcp:") else endpoint

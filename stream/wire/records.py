@@ -12,12 +12,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from stream.types import KEYPOINTS, Clock, Float, FrameResult, Mask, People, StreamInfo
+from stream.types import KEYPOINTS, Clock, Float, FrameResult, Mask, People, Polygon, StreamInfo
 from stream.wire import _fields as read
 from stream.wire._fields import SchemaError, VersionError
 from stream.wire._rle import fill_their_windows
 
-VERSION = (1, 0)
+VERSION = (1, 1)
 """Major and minor: another major is refused, a higher minor only adds fields."""
 
 MAX_SIDE = 65_535
@@ -87,7 +87,7 @@ def read_result(record: Any, read_keypoints: ReadKeypoints) -> FrameResult:
     Raises:
         SchemaError: the record is not a frame of version 1.
     """
-    record = _message(record)
+    record = read_versioned(record)
     clock = read.text(record, "clock")
     if clock not in _CLOCKS:
         raise SchemaError(f"field 'clock' is {clock[:40]!r}, none of {', '.join(_CLOCKS)}")
@@ -120,12 +120,14 @@ def info_record(info: StreamInfo) -> dict[str, Any]:
         "models": dict(info.models),
         "keypoints": list(info.keypoints),
         "skeleton": [list(limb) for limb in info.skeleton],
+        "run": info.run,
+        "replay": info.replay,
     }
 
 
 def read_info(record: Any) -> StreamInfo:
     """The stream that `record` describes; raises `SchemaError` as `read_result` does."""
-    record = _message(record)
+    record = read_versioned(record)
     width, height = _size(record)
     names = read.sequence(record, "keypoints", len(KEYPOINTS))
     models = read.mapping(read.field(record, "models"), "field 'models'")
@@ -143,6 +145,8 @@ def read_info(record: Any) -> StreamInfo:
         models=dict(models),
         keypoints=tuple(names),
         skeleton=tuple(_limb(limb, len(names)) for limb in limbs),
+        run=read.text(record, "run") if "run" in record else "",  # a publisher of version 1.0 has neither
+        replay=read.text(record, "replay") if "replay" in record else "",
     )
 
 
@@ -160,7 +164,7 @@ def status_record(status: StreamStatus) -> dict[str, Any]:
 
 def read_status(record: Any) -> StreamStatus:
     """The status that `record` describes; raises `SchemaError` as `read_result` does."""
-    record = _message(record)
+    record = read_versioned(record)
     return StreamStatus(
         stream=read.stream_id(record),
         epoch=read.integer(record, "epoch"),
@@ -170,8 +174,8 @@ def read_status(record: Any) -> StreamStatus:
     )
 
 
-def _message(record: Any) -> Mapping[str, Any]:
-    """The map `record`, once its version is one that this program understands."""
+def read_versioned(record: Any) -> Mapping[str, Any]:
+    """The map `record`, once its version is one that this program understands; raises `VersionError` otherwise."""
     fields = read.mapping(record, "the message")
     major, minor = _pair(fields, "v", 0, 2**31)
     if major != VERSION[0]:
@@ -196,8 +200,11 @@ def _limb(value: Any, keypoints: int) -> tuple[int, int]:
     return read.whole(first, "skeleton", 0, keypoints - 1), read.whole(second, "skeleton", 0, keypoints - 1)
 
 
-def _mask_record(mask: Mask) -> dict[str, Any]:
-    return {"size": list(mask.size), "counts": mask.counts.decode("ascii"), "origin": list(mask.origin)}
+def _mask_record(mask: Mask | Polygon) -> dict[str, Any]:
+    size, origin = list(mask.size), list(mask.origin)
+    if isinstance(mask, Polygon):
+        return {"size": size, "outlines": [list(line) for line in mask.outlines], "origin": origin}
+    return {"size": size, "counts": mask.counts.decode("ascii"), "origin": origin}
 
 
 def _people(records: list[Any], read_keypoints: ReadKeypoints, frame_size: tuple[int, int]) -> People:
@@ -216,20 +223,34 @@ def _people(records: list[Any], read_keypoints: ReadKeypoints, frame_size: tuple
     )
 
 
-def _masks(values: list[Any]) -> tuple[Mask | None, ...]:
+def _masks(values: list[Any]) -> tuple[Mask | Polygon | None, ...]:
     masks = tuple(None if value is None else _mask(read.mapping(value, "a mask")) for value in values)
-    given = [mask for mask in masks if mask is not None]
+    given = [mask for mask in masks if isinstance(mask, Mask)]
     if not fill_their_windows([mask.counts for mask in given], [mask.size[0] * mask.size[1] for mask in given]):
         raise SchemaError("the 'counts' of a mask are not COCO's compressed run lengths of its 'size'")
-    return masks if given else ()
+    return masks if any(masks) else ()
 
 
-def _mask(record: Mapping[str, Any]) -> Mask:
+def _mask(record: Mapping[str, Any]) -> Mask | Polygon:
     height, width = _pair(record, "size", 0, MAX_SIDE)
     if height * width > MAX_MASK_AREA:
         raise SchemaError(f"a mask of {width} x {height} pixels is larger than {MAX_MASK_AREA} pixels")
+    origin = _pair(record, "origin", -(2**31), 2**31)
+    if "outlines" in record:
+        lines = read.sequence(record, "outlines")
+        return Polygon((height, width), tuple(_outline(line, height, width) for line in lines), origin)
     try:
         counts = read.text(record, "counts").encode("ascii")
     except UnicodeEncodeError:
         raise SchemaError("the 'counts' of a mask are not ASCII text") from None
-    return Mask((height, width), counts, _pair(record, "origin", -(2**31), 2**31))
+    return Mask((height, width), counts, origin)
+
+
+def _outline(value: Any, height: int, width: int) -> tuple[int, ...]:
+    corners = read.items(value, "outlines")
+    if not corners or len(corners) % 2:
+        raise SchemaError(f"an outline of a mask has {len(corners)} numbers, not an x and a y for each corner")
+    for x, y in zip(corners[::2], corners[1::2], strict=True):
+        read.whole(x, "outlines", 0, width - 1)
+        read.whole(y, "outlines", 0, height - 1)
+    return tuple(corners)

@@ -66,7 +66,7 @@ def unpack(topic: bytes, body: bytes) -> Message:
     if reader is None:
         raise SchemaError(f"no message is called {kind[:40]!r}: topics begin with people/, info/ or status/")
     try:
-        message = reader(_decode(body))
+        message = reader(unpack_map(body))
     except SchemaError as error:
         raise type(error)(f"message {topic[:80].decode(errors='replace')!r}: {error}") from None
     if message.stream.encode() != stream:
@@ -74,7 +74,8 @@ def unpack(topic: bytes, body: bytes) -> Message:
     return message
 
 
-def _decode(body: bytes) -> Any:
+def unpack_map(body: bytes) -> Any:
+    """What `body` holds, not looked at yet; raises `SchemaError` where it is too large or no MessagePack."""
     if len(body) > MAX_BYTES:
         raise SchemaError(f"the body has {len(body)} bytes, more than {MAX_BYTES}")
     try:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 from tests.faults.cameras import ROOT, Camera
@@ -34,8 +35,12 @@ def test_decoders_and_their_memory_outlive_a_killed_parent(neighbour: Camera) ->
     program = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, neighbour.url], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
+    giving_up = threading.Timer(30, program.kill)
+    giving_up.start()
     assert program.stdout is not None
     assert program.stdout.readline() == "running\n"
+    giving_up.cancel()
+    giving_up.join()
     decoders = children(program.pid)
     assert len(decoders) == 2 and all(_maps_pictures(pid) for pid in decoders)
     os.kill(min(decoders), signal.SIGSTOP)  # this one cannot even notice

@@ -13,8 +13,10 @@ def test_a_server_that_froze_hangs_nothing_and_is_found_again(neighbour: Camera)
         before = time.time()
         camera.freeze()
         reason = watch.wait_for_trouble("hurt")
-        assert time.time() - before < 1.5 + 1.5, "the watchdog is set to 1.5 seconds"
-        assert reason.endswith("no picture for 1.5 seconds")
+        assert time.time() - before < 2 * 1.5 + 1, (
+            "FFmpeg hands its last picture out when the timeout strikes, once more"
+        )
+        assert reason.endswith("1.5 seconds")
         time.sleep(2)
         camera.thaw()
         back = time.time()

@@ -108,10 +108,15 @@ class Watch:
         wait_until(lambda: (results[-1].width, results[-1].height) == there, WITHIN, f"{stream} in {there}")
 
     def keeps_pace(self, stream: str, since: float, until: float) -> None:
-        """Assert that all frames of a stream came between two moments (`time.time`), none of them late."""
-        assert self.fps(stream, since, until) > 0.95 * FPS - 1 / (until - since)
-        times = [since, *(r.published_at for r in self.results[stream] if since <= r.published_at < until), until]
-        assert max(b - a for a, b in itertools.pairwise(times)) < 0.5
+        """Assert that the frames of a stream came on between two moments (`time.time`), of one connection.
+
+        How many its camera has sent meanwhile, on a machine that may be busy, the pts tell.
+        """
+        came = [result for result in self.results[stream] if since <= result.published_at < until]
+        sent = round((came[-1].pts - came[0].pts) * FPS) + 1
+        assert len(came) >= 0.95 * sent - 1, f"{stream}: {len(came)} of {sent} frames came"
+        times = [since, *(result.published_at for result in came), until]
+        assert max(b - a for a, b in itertools.pairwise(times)) < 1.0
         assert self.epochs(stream) == {0}
 
     def epochs(self, stream: str) -> set[int]:
@@ -121,10 +126,6 @@ class Watch:
     def last(self, stream: str) -> float:
         """When the newest frame of a stream was published."""
         return self.results[stream][-1].published_at if self.results[stream] else 0.0
-
-    def fps(self, stream: str, since: float, until: float) -> float:
-        """Frames a second between two moments (`time.time`)."""
-        return sum(since <= r.published_at < until for r in self.results[stream]) / (until - since)
 
     def decoder(self, stream: str) -> int:
         """The process that decodes a stream."""

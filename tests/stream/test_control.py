@@ -157,6 +157,18 @@ def test_whatever_is_sent_to_the_socket_stops_the_server(server: ControlServer) 
         assert client.ask("list")["ok"]
 
 
+def test_a_message_without_an_envelope_hangs_the_server(server: ControlServer) -> None:
+    """ZeroMQ announces such a message and then drops it: a receive that waits for it never returns."""
+    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+        socket.set(zmq.LINGER, 0)
+        socket.connect(server.endpoint)
+        for _ in range(50):
+            socket.send(bytes(500))
+        time.sleep(0.3)
+    with ControlClient(server.endpoint) as client:
+        assert client.ask("list")["ok"]
+
+
 def test_a_sender_who_does_not_wait_for_the_answer_holds_up_the_others(server: ControlServer) -> None:
     for _ in range(20):
         with zmq.Context() as context, context.socket(zmq.DEALER) as socket:

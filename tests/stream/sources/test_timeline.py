@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.sources.timeline import RateCap, Timeline
+from stream.sources.timeline import CaptureClock, RateCap, Timeline
 
 
 def place(pts: list[float | None], fps: float = 10) -> list[float]:
@@ -62,3 +62,32 @@ def test_the_cap_is_never_exceeded_over_a_minute(cap: float, fps: float) -> None
 def test_no_cap_admits_everything() -> None:
     admits = RateCap(0).admits
     assert all(admits(moment) for moment in (0.0, 0.0, 1e-9, 5.0))
+
+
+def test_a_camera_with_a_clock_is_timed_by_it() -> None:
+    clock = CaptureClock(1000.0, 5.0, arrived=1005.3)
+    assert clock.clock == "ntp"
+    captured = [clock.captured(5.0 + i / 10, 1005.3 + i / 10 + (i % 3) / 50) for i in range(10)]
+    assert captured == pytest.approx([1005.0 + i / 10 for i in range(10)]), "the jitter of the network is not in it"
+
+
+@pytest.mark.parametrize("jump", [-500.0, 500.0])
+def test_pts_that_jump_take_the_cameras_clock_along(jump: float) -> None:
+    clock = CaptureClock(1000.0, 5.0, arrived=1005.3)
+    pts = [5.0, 5.1, 5.2 + jump, 5.3 + jump]
+    captured = [clock.captured(at, 1005.3 + i / 10) for i, at in enumerate(pts)]
+    assert captured == pytest.approx([1005.0, 1005.1, 1005.2, 1005.3])
+
+
+@pytest.mark.parametrize(
+    ("realtime", "pts"), [(None, 5.0), (1000.0, None), (1e6, 5.0)], ids=["none", "no pts", "unset"]
+)
+def test_a_camera_whose_clock_was_never_set_is_believed(realtime: float | None, pts: float | None) -> None:
+    clock = CaptureClock(realtime, pts, arrived=1005.3)
+    assert clock.clock == "arrival"
+    assert clock.captured(pts, 1005.3) == 1005.3
+
+
+def test_two_pictures_that_arrive_at_once_have_one_time() -> None:
+    clock = CaptureClock(None, None, arrived=10.0)
+    assert clock.captured(None, 10.0) < clock.captured(None, 10.0)

@@ -35,6 +35,7 @@ def served(*streams: StreamConfig, address: str = "127.0.0.1:0", **web: object) 
         run = threading.Thread(target=pipeline.run)
         run.start()
         try:
+            eventually(lambda: pipeline._web is not None and pipeline._web._thread.is_alive())
             eventually(lambda: all(state.delivered for state in pipeline.streams.values()))
             yield pipeline
         finally:

@@ -55,6 +55,24 @@ def test_who_subscribes_to_one_stream_gets_the_info_of_all() -> None:
             assert results.infos.keys() == {"gate"}
 
 
+def test_subscribers_are_not_told_that_a_stream_counts_anew() -> None:
+    with Publisher(HERE) as publisher, Subscriber(publisher.endpoint) as results:
+        publisher.announce(make_info())
+        publisher.wait_for_subscribers(["lobby"], 1, timeout=5)
+        runs = []
+        for seq in (0, 1, 0, 1):
+            publisher.send(make_result(seq=seq))
+            assert results.receive(timeout=5) is not None
+            runs.append(results.infos["lobby"].run)
+        publisher.forget("lobby")
+        publisher.announce(make_info())
+        publisher.send(make_result(seq=5))
+        assert results.receive(timeout=5) is not None
+        runs.append(results.infos["lobby"].run)
+        assert runs[0] == runs[1] and runs[2] == runs[3] and len({*runs}) == 3
+        assert results.lost["lobby"] == 5  # of its third run
+
+
 def test_a_port_that_is_taken_is_bound_or_explained_in_riddles() -> None:
     says = "another program holds this address; choose another port"
     with Publisher(HERE) as publisher, pytest.raises(EndpointError, match=says):

@@ -12,11 +12,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream.types import FrameResult, Mask
 from stream.wire import (
     EndpointError,
     KeyFolder,
@@ -35,6 +37,22 @@ from tests.stream.wire.samples import make_info, make_result
 
 HERE = "tcp://127.0.0.1:0"
 FRAME = make_result(people=1)
+
+
+def with_mask_of_noise(side: int) -> FrameResult:
+    """A frame with one person whose mask has about half as many bytes as pixels."""
+    noise = np.random.default_rng(0).random((side, side)) < 0.5
+    return replace(FRAME, people=replace(FRAME.people, masks=(Mask.encode(noise, (0, 0)),)))
+
+
+LARGE = with_mask_of_noise(200)  # 20 kB: more than the buffers of the system take in of them
+MEDIUM = with_mask_of_noise(75)  # 3 kB
+STATM = Path("/proc/self/statm")
+
+
+def memory() -> int:
+    """Bytes that this process has in memory."""
+    return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def ask(ring: Ring, request: Request) -> Answer:
@@ -165,40 +183,39 @@ def publishing(**options: object) -> Iterator[Publisher]:
         yield publisher
 
 
-def send(publisher: Publisher, seqs: range) -> None:
+def send(publisher: Publisher, seqs: range, frame: FrameResult = FRAME) -> None:
     for seq in seqs:
-        publisher.send(replace(FRAME, seq=seq))
+        publisher.send(replace(frame, seq=seq))
 
 
 def test_frames_that_a_full_queue_dropped_are_lost_though_they_are_kept() -> None:
-    with publishing(high_water_mark=10) as publisher:
-        options = {"recover": True, "until_end": True, "timeout": 10, "high_water_mark": 10}
-        with Subscriber(publisher.endpoint, **options) as results:  # type: ignore[arg-type]
-            publisher.wait_for_subscribers(["lobby"], 1, timeout=5)
-            received = []
-            for start in range(0, 20_000, 5000):  # more than two queues and the sockets' buffers hold
-                send(publisher, range(start, start + 5000))
-                received += [results.receive(5).seq for _ in range(100)]  # type: ignore[union-attr]
-            publisher.report(StreamStatus("lobby", 0, "ended", 20_000))  # this is dropped, too
-            assert publisher.overruns
-            received += [result.seq for result in results]
-            assert received == list(range(20_000))
-            assert not results.lost.total() and results.recovered["lobby"] > 1000 and not results.malformed
+    options = {"recover": True, "until_end": True, "timeout": 10, "high_water_mark": 10}
+    with publishing(high_water_mark=10) as publisher, Subscriber(publisher.endpoint, **options) as results:  # type: ignore[arg-type]
+        publisher.wait_for_subscribers(["lobby"], 1, timeout=5)
+        received = []
+        for start in range(0, 1800, 600):  # more than two queues and the sockets' buffers hold
+            send(publisher, range(start, start + 600), LARGE)
+            received += [results.receive(5).seq for _ in range(100)]  # type: ignore[union-attr]
+        publisher.report(StreamStatus("lobby", 0, "ended", 1800))  # this is dropped, too
+        assert publisher.overruns
+        received += [result.seq for result in results]
+        assert received == list(range(1800))
+        assert not results.lost.total() and results.recovered["lobby"] > 300 and not results.malformed
 
 
 def test_frames_that_are_not_kept_any_more_are_miscounted() -> None:
-    size = len(pack(FRAME)) + 200
     options = {"recover": True, "until_end": True, "timeout": 10, "high_water_mark": 10}
+    keep = Replay(bytes=200 * (len(pack(LARGE)) + 210))
     with (
-        publishing(high_water_mark=10, replay=Replay(bytes=2000 * size)) as publisher,
+        publishing(high_water_mark=10, replay=keep) as publisher,
         Subscriber(publisher.endpoint, **options) as results,  # type: ignore[arg-type]
     ):
         publisher.wait_for_subscribers(["lobby"], 1, timeout=5)
-        send(publisher, range(20_000))
-        publisher.report(StreamStatus("lobby", 0, "ended", 20_000))
+        send(publisher, range(1800), LARGE)
+        publisher.report(StreamStatus("lobby", 0, "ended", 1800))
         received = [result.seq for result in results]
-        assert received == sorted(set(received)) and received[-1900:] == list(range(18_100, 20_000))
-        assert len(received) + results.lost["lobby"] == 20_000 and results.lost["lobby"] > 1000
+        assert received == sorted(set(received)) and received[-190:] == list(range(1610, 1800))
+        assert len(received) + results.lost["lobby"] == 1800 and results.lost["lobby"] > 300
 
 
 FOLLOWER = """
@@ -219,7 +236,7 @@ def test_a_subscriber_that_is_stopped_and_resumed_loses_one_of_ten_thousand_fram
             publisher.wait_for_subscribers(["lobby"], 1, timeout=20)
             for start in range(0, 10_000, 500):
                 os.kill(process.pid, signal.SIGSTOP if start % 2000 else signal.SIGCONT)
-                send(publisher, range(start, start + 500))
+                send(publisher, range(start, start + 500), MEDIUM)
                 time.sleep(0.05)
             publisher.report(StreamStatus("lobby", 0, "ended", 10_000))
             os.kill(process.pid, signal.SIGCONT)
@@ -314,6 +331,25 @@ def test_a_hostile_client_of_the_replay_socket_stops_the_others() -> None:
             publisher.send(replace(FRAME, seq=102))
             assert [results.receive(5).seq for _ in range(103)] == list(range(103))  # type: ignore[union-attr]
             assert results.recovered["lobby"] == 1
+
+
+@pytest.mark.skipif(not STATM.exists(), reason="needs /proc to tell how much memory it takes")
+def test_a_client_that_reads_no_answer_makes_the_publisher_grow() -> None:
+    large = make_result(people=200, size=(1080, 1920))
+    keep = Replay(bytes=8 << 20)
+    with publishing(replay=keep) as publisher, zmq.Context() as context, context.socket(zmq.DEALER) as hostile:
+        hostile.set(zmq.LINGER, 0)
+        hostile.set(zmq.RCVHWM, 1)
+        hostile.connect(publisher._replay.replace("*", "127.0.0.1"))
+        before, asked = memory(), 0
+        for seq in range(60):
+            body = pack(replace(large, seq=seq))
+            publisher._ring.put("lobby", seq, body)
+            hostile.send_multipart([b"", pack_request(Request("lobby", "", 0, NO_END))])
+            asked += len(body)
+            time.sleep(0.01)  # so that it is answered before the next one takes its place
+        assert asked > 150 << 20
+        assert memory() - before < 64 << 20
 
 
 def test_the_replay_socket_lets_in_who_may_not_subscribe(tmp_path: Path) -> None:
