@@ -9,23 +9,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stream.config import Config
+    from stream.config import Config, StreamConfig
+    from stream.errors import StreamError
     from stream.pipeline import Pipeline
     from stream.settings import load_config
     from stream.types import Frame, FrameResult, Mask, People, StreamInfo
-    from stream.wire import Subscriber
+    from stream.wire import AsyncSubscriber, Subscriber
 
 __all__ = [
-    "Config", "Frame", "FrameResult", "Mask", "People", "Pipeline", "StreamInfo", "Subscriber", "load_config",
+    "AsyncSubscriber", "Config", "Frame", "FrameResult", "Mask", "People", "Pipeline", "StreamConfig", "StreamError", "StreamInfo",
+    "Subscriber", "load_config",
 ]  # fmt: skip
 
 _HOMES = {
+    "AsyncSubscriber": "stream.wire",
     "Config": "stream.config",
     "Frame": "stream.types",
     "FrameResult": "stream.types",
     "Mask": "stream.types",
     "People": "stream.types",
     "Pipeline": "stream.pipeline",
+    "StreamConfig": "stream.config",
+    "StreamError": "stream.errors",
     "StreamInfo": "stream.types",
     "Subscriber": "stream.wire",
     "load_config": "stream.settings",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,8 +22,16 @@ class Waiting:
     since: float
 
 
+class BatcherEndedError(Exception):
+    """An inbox was asked for after the last batch had gone out."""
+
+
 class Inbox:
-    """The bounded queue of one stream in front of the batcher; made by `Batcher.open`."""
+    """The bounded queue of one stream in front of the batcher; made by `Batcher.open`.
+
+    Attributes:
+        drops: how many frames were taken and will not be served, by reason.
+    """
 
     def __init__(self, ready: threading.Condition, capacity: int, policy: Policy) -> None:
         self._ready = ready
@@ -31,38 +39,74 @@ class Inbox:
         self._policy = policy
         self._frames: deque[Waiting] = deque()
         self._closed = False
-        self.dropped = 0
+        self._held = False
+        self._dropping: str | None = None  # the reason
+        self.drops: Counter[str] = Counter()
+
+    @property
+    def dropped(self) -> int:
+        """How many frames were taken and will not be served."""
+        with self._ready:
+            return self.drops.total()
 
     def put(self, frame: Frame, timeout: float) -> bool:
         """Hand over a frame.
 
         Returns:
             False where the policy is `every` and no room came within `timeout` seconds: the frame was not taken, try
-            again. A closed inbox takes and forgets everything.
+            again. A closed inbox takes and drops everything.
         """
         with self._ready:
-            if self._policy == "every":
-                if not self._ready.wait_for(lambda: self._closed or len(self._frames) < self._capacity, timeout):
-                    return False
-            elif len(self._frames) == self._capacity:
+            if self._policy == "every" and not self._ready.wait_for(self._has_room, timeout):
+                return False
+            if self._dropping is not None:
+                self.drops[self._dropping] += 1
+                return True
+            if len(self._frames) == self._capacity:
                 self._frames.popleft()
-                self.dropped += 1
-            if not self._closed:
-                self._frames.append(Waiting(frame, time.monotonic()))
-                self._ready.notify_all()
+                self.drops["newer frame came"] += 1
+            self._frames.append(Waiting(frame, time.monotonic()))
+            self._ready.notify_all()
             return True
+
+    def hold(self) -> None:
+        """Have no room until `resume`; to be used where the policy is `every`."""
+        with self._ready:
+            self._held = True
+            self._ready.notify_all()
+
+    def drop(self, reason: str) -> None:
+        """Drop what waits and, until `resume`, whatever comes; counted under `reason`."""
+        with self._ready:
+            self.drops[reason] += len(self._frames)
+            self._frames.clear()
+            self._dropping = reason
+            self._ready.notify_all()
+
+    def resume(self) -> None:
+        """Take frames again, after `hold` or `drop`."""
+        with self._ready:
+            self._held, self._dropping = False, None
 
     def close(self) -> None:
         """Say that no frame will follow; those that wait are still served."""
         with self._ready:
             self._closed = True
+            self._dropping = self._dropping or "given up"
             self._ready.notify_all()
 
     def discard(self) -> None:
-        """Close, and forget what waits."""
+        """Close, and drop what waits."""
         with self._ready:
-            self._frames.clear()
+            self.drop("given up")
             self.close()
+
+    def _has_room(self) -> bool:
+        return self._dropping is not None or (not self._held and len(self._frames) < self._capacity)
+
+    def _awaited(self) -> bool:
+        """Whether a batch may hope for a frame of it that is not there yet."""
+        return not (self._frames or self._held or self._dropping)
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -73,24 +117,42 @@ class Batcher:
 
     A batch goes out when it is full, when every open stream has a frame in it, or when its first frame has waited for
     the deadline. Streams take turns, and the turn goes on from batch to batch, so that none starves.
+
+    Args:
+        size: frames in a batch at most.
+        deadline: seconds that a frame is held back at most.
+        lasting: whether it waits for further inboxes when the last one is closed and empty, until `end`.
     """
 
-    def __init__(self, size: int, deadline: float) -> None:
-        """Batches of up to `size` frames, held back for at most `deadline` seconds."""
+    def __init__(self, size: int, deadline: float, *, lasting: bool = False) -> None:
         self._size = size
         self._deadline = deadline
+        self._lasting = lasting
         self._ready = threading.Condition(threading.RLock())
         self._inboxes: deque[Inbox] = deque()
+        self._ended = False
 
     def open(self, capacity: int, policy: Policy) -> Inbox:
-        """A new inbox; its owner closes it."""
+        """A new inbox; its owner closes it.
+
+        Raises:
+            BatcherEndedError: the last batch has gone out.
+        """
         with self._ready:
+            if self._ended:
+                raise BatcherEndedError
             inbox = Inbox(self._ready, capacity, policy)
             self._inboxes.append(inbox)
             return inbox
 
+    def end(self) -> None:
+        """Wait for no further inbox: the end comes when those that are open are closed and empty."""
+        with self._ready:
+            self._lasting = False
+            self._ready.notify_all()
+
     def next(self, timeout: float) -> list[Waiting] | None:
-        """The next batch; empty where none came within `timeout` seconds, None once every inbox is closed and empty."""
+        """The next batch; empty where none came within `timeout` seconds, None once the end has come."""
         with self._ready:
             if not self._ready.wait_for(lambda: self._finished() or any(self._inboxes), timeout):
                 return []
@@ -105,11 +167,12 @@ class Batcher:
     def _finished(self) -> bool:
         for inbox in [inbox for inbox in self._inboxes if inbox._closed and not inbox]:
             self._inboxes.remove(inbox)
-        return not self._inboxes
+        self._ended = self._ended or not (self._inboxes or self._lasting)
+        return self._ended
 
     def _complete(self) -> bool:
         waiting = sum(len(inbox) for inbox in self._inboxes)
-        return waiting >= self._size or all(inbox or inbox._closed for inbox in self._inboxes)
+        return waiting >= self._size or not any(inbox._awaited() for inbox in self._inboxes)
 
     def _take(self) -> list[Waiting]:
         batch: list[Waiting] = []

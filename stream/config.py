@@ -52,6 +52,13 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, hide_input_in_errors=True)
 
 
+def _web_address(address: str | None) -> str | None:
+    match = re.fullmatch(r"(?:\[[0-9A-Fa-f:.]+\]|[^:\s/@]+):(\d{1,5})", address or "")
+    if address is not None and not (match and int(match[1]) <= 65_535):
+        raise PydanticCustomError("address", "must be HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080")
+    return address
+
+
 def _printable(stream: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", stream):
         raise PydanticCustomError("stream_id", "must be 1 to 200 letters, digits, dots, underscores and hyphens")
@@ -69,7 +76,8 @@ class StreamConfig(Section):
         Field(
             min_length=1,
             repr=False,  # it may hold a camera's password
-            description="video file, image, folder or glob of images, testpattern://640x480@25?frames=100, rtsp:// ...",
+            description="video file, image, folder or glob of images, testpattern://640x480@25?frames=100, "
+            "rtsp://, rtsps://, http(s)://, udp://, v4l2:///dev/video0",
         ),
     ]
     pace: Annotated[
@@ -82,6 +90,38 @@ class StreamConfig(Section):
         Field(ge=0, description="cap, frames per second; 0: all frames. For images: their rate; 0: 25 per second"),
     ] = 0
     masks: Annotated[bool, Field(description="whether its people get masks")] = True
+    region: Annotated[
+        tuple[Annotated[tuple[Fraction, Fraction], Field(strict=False)], ...],
+        Field(
+            strict=False,
+            description="corners of the part that matters, each x, y in 0..1 of the picture; who stands outside of it "
+            "(middle of the box's lower edge) is left out; empty: everywhere",
+        ),
+    ] = ()
+    max_height: Annotated[
+        int, Field(ge=0, description="video that is taller is scaled down to so many pixels when decoded; 0: never")
+    ] = 0
+    transport: Annotated[
+        Literal["auto", "tcp", "udp"],
+        Field(description="how RTSP brings the video; auto: tcp, and udp where the camera has no tcp"),
+    ] = "auto"
+    open_timeout: Annotated[
+        Positive, Field(description="how long a feed may take to be opened, and then until its first picture, seconds")
+    ] = 10.0
+    read_timeout: Annotated[
+        Positive, Field(description="how long a feed may send no picture before it is connected to again, seconds")
+    ] = 5.0
+    isolation: Annotated[
+        Literal["auto", "process", "thread"],
+        Field(description="where its video is decoded; auto: a feed in a process of its own, a file in a thread"),
+    ] = "auto"
+
+    @field_validator("region")
+    @classmethod
+    def _has_an_area(cls, region: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+        if 0 < len(region) < 3:
+            raise PydanticCustomError("region", "must have at least 3 corners, or none")
+        return region
 
     @property
     def is_live(self) -> bool:
@@ -94,6 +134,9 @@ class DecodeConfig(Section):
 
     threads: Annotated[int, Field(ge=1, le=16, description="processor threads of one decoder")] = 1
     queue: Annotated[int, Field(ge=1, description="decoded frames of a file that may wait to be batched")] = 4
+    memory_mb: Annotated[
+        int, Field(ge=64, description="memory that a decoder in a process of its own may take, MiB; more: it restarts")
+    ] = 1024
 
 
 class BatchConfig(Section):
@@ -134,6 +177,10 @@ class MasksConfig(Section):
     """Masks of the people found, for the streams that want them."""
 
     model: Annotated[str | None, Field(description="name in the zoo; null: no masks")] = "blazepose-full"
+    encoding: Annotated[
+        Literal["rle", "polygon"],
+        Field(description="as what they are sent and recorded: rle (exact) or polygon (outlines, half the bytes)"),
+    ] = "rle"
     backend: Backend = "auto"
     precision: Precision = "auto"
 
@@ -185,8 +232,28 @@ class PublishConfig(Section):
         str | None, Field(description="where to listen, such as tcp://127.0.0.1:5555; null: nothing is published")
     ] = None
     high_water_mark: Annotated[int, Field(ge=1, description="messages kept for one slow subscriber")] = 1000
+    replay_mib: Annotated[
+        int, Field(ge=0, description="frames kept for subscribers that missed them, MiB of all streams; 0: none")
+    ] = 64
+    replay_seconds: Annotated[Positive, Field(description="how long they are kept at most, seconds")] = 30.0
+    replay_port: Annotated[
+        int, Field(ge=0, le=65535, description="where they can be fetched, on the host of endpoint; 0: any free port")
+    ] = 0
     wait_subscribers: Annotated[int, Field(ge=0, description="begin when every stream has so many subscribers")] = 0
     wait_seconds: Annotated[Positive, Field(description="how long that may take, seconds")] = 60.0
+
+
+class SecurityConfig(Section):
+    """Who may connect to the sockets that are opened: results, replay and control."""
+
+    keys: Annotated[
+        str | None,
+        Field(
+            description="folder made by `peoplestream keys`: connections are encrypted, its clients alone are let in; "
+            "null: everybody who reaches the address"
+        ),
+    ] = None
+    insecure: Annotated[bool, Field(description="listen where other machines reach it, even without keys")] = False
 
 
 class RecordConfig(Section):
@@ -194,13 +261,58 @@ class RecordConfig(Section):
 
     dir: Annotated[str | None, Field(description="folder of the recordings; null: nothing is recorded")] = None
     formats: Annotated[
-        tuple[Literal["jsonl", "mp4", "mot", "coco"], ...],
+        tuple[Literal["jsonl", "jsonl.zst", "mp4", "mot", "coco"], ...],
         Field(
             strict=False,
-            description="what is written for each stream: jsonl (all results), mp4 (video with the results drawn in), "
-            "mot (MOTChallenge text), coco (COCO results)",
+            description="what is written for each stream: jsonl (all results), jsonl.zst (the same, compressed), "
+            "mp4 (video with the results drawn in), mot (MOTChallenge text), coco (COCO results)",
         ),
     ] = ("jsonl", "mp4")
+    segment_seconds: Annotated[
+        float | None, Field(ge=1, description="how long a file goes on before another begins, seconds; null: for ever")
+    ] = None
+    segment_mb: Annotated[
+        float | None, Field(ge=0.1, description="size after which another file begins, megabytes; null: any size")
+    ] = None
+    keep_segments: Annotated[
+        int | None,
+        Field(ge=2, description="files of each stream and format that are kept; the oldest go first; null: all"),
+    ] = None
+
+    @model_validator(mode="after")
+    def _only_segments_are_deleted(self) -> Self:
+        if self.keep_segments is not None and self.segment_seconds is None and self.segment_mb is None:
+            raise PydanticCustomError(
+                "keep_segments",
+                "needs segments: give record.segment_seconds or record.segment_mb as well",
+                {"at": ("keep_segments",)},
+            )
+        return self
+
+
+class ControlConfig(Section):
+    """Taking commands while it runs: add, remove, pause and resume streams."""
+
+    endpoint: Annotated[
+        str | None, Field(description="where commands are taken, such as tcp://127.0.0.1:5556; null: nowhere")
+    ] = None
+    keep_running: Annotated[
+        bool, Field(description="go on when no stream is left, until stopped; always so where commands are taken")
+    ] = False
+
+
+class WebConfig(Section):
+    """The live page, /metrics, /healthz and /readyz."""
+
+    address: Annotated[
+        str | None,
+        AfterValidator(_web_address),
+        Field(
+            description="where browsers connect, such as 127.0.0.1:8080; null: no page. Others than this machine "
+            "need a token, which is made up and shown unless PEOPLESTREAM_TOKEN gives it"
+        ),
+    ] = None
+    fps: Annotated[float, Field(gt=0, le=60, description="pictures per second that one viewer gets at most")] = 12.0
 
 
 class Config(Section):
@@ -216,10 +328,18 @@ class Config(Section):
     masks: MasksConfig = MasksConfig()
     track: TrackConfig = TrackConfig()
     publish: PublishConfig = PublishConfig()
+    security: SecurityConfig = SecurityConfig()
     record: RecordConfig = RecordConfig()
+    control: ControlConfig = ControlConfig()
+    web: WebConfig = WebConfig()
     threads: Annotated[
         int, Field(ge=0, description="processor threads that the networks use together; 0: one per core")
     ] = 0
+
+    @property
+    def keeps_running(self) -> bool:
+        """Whether it goes on when no stream is left: more may be added."""
+        return self.control.keep_running or self.control.endpoint is not None or self.web.address is not None
 
     @field_validator("streams")
     @classmethod

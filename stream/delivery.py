@@ -96,6 +96,19 @@ class Delivery:
             state = "ended" if error is None else "failed"
             self._publisher.report(StreamStatus(stream, epoch, state, self._next_seq(stream), error or ""))
 
+    def forget(self, stream: str) -> None:
+        """Keep nothing of a stream that was removed; its persons stay in the sum."""
+        known = self._streams.pop(stream, None)
+        if known is not None:
+            self._metrics.count("persons", stream, known.newest_id)
+        if self._publisher is not None:
+            self._publisher.forget(stream)
+
+    def report(self, stream: str, epoch: int, state: str, reason: str) -> None:
+        """Tell the subscribers how a stream is doing."""
+        if self._publisher is not None:
+            self._publisher.report(StreamStatus(stream, epoch, state, self._next_seq(stream), reason))
+
     def serve(self) -> None:
         """Answer subscribers that have joined since the last message."""
         if self._publisher is not None:

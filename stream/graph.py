@@ -4,6 +4,9 @@
 
 Every arrow is bounded. What a full arrow does is the policy of the stream: a file waits for room (`every`), so that
 none of its frames is lost; a live stream drops its oldest frame (`latest`) and counts it.
+
+Streams come and go while it runs, through its `roster`. One that leaves is forgotten by the threads that deliver and
+record, in this order: its reader ends, its last frame is delivered, its end is announced, its files are finished.
 """
 
 from __future__ import annotations
@@ -12,19 +15,21 @@ import logging
 import queue
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
-from stream.batching import Batcher, Inbox, Waiting
-from stream.config import Config, StreamConfig
+from stream.batching import Batcher, Waiting
+from stream.config import Config
 from stream.delivery import Delivery
-from stream.metrics import Metrics
+from stream.metrics import DROPPED, Metrics
 from stream.ordering import InOrder
 from stream.perception import Perception
 from stream.recording import Recording
+from stream.region import inside
+from stream.roster import Roster
 from stream.sources import Source, SourceError, open_source
+from stream.state import StreamState
 from stream.types import FrameResult, Image, People, StreamInfo
 
 log = logging.getLogger(__name__)
@@ -49,43 +54,16 @@ class Perceived(NamedTuple):
     people: People
 
 
-Recordable = StreamInfo | tuple[FrameResult, Image]
-
-
-@dataclass(slots=True)
-class StreamState:
-    """What the graph knows of one stream.
-
-    Attributes:
-        live: whether its frames come when they like; a file's wait until there is room.
-        info: what its source says of itself; announced: what the subscribers and sinks have been told of that.
-        taken: frames that came from the source; delivered: those of them that went out.
-        reading: whether its reader still runs; ended: whether its end has been announced.
-        source: while it is read.
-        skipped: pictures that the source did not turn into frames, by reason.
-        error: why it ended before its time.
-    """
-
-    config: StreamConfig
-    live: bool
-    inbox: Inbox
-    info: StreamInfo | None = None
-    announced: StreamInfo | None = None
-    taken: int = 0
-    delivered: int = 0
-    reading: bool = True
-    ended: bool = False
-    source: Source | None = None
-    skipped: Counter[str] = field(default_factory=Counter)
-    error: str | None = None
-
-    def drained(self) -> bool:
-        """Whether everything it will ever deliver has been delivered."""
-        return not self.reading and self.delivered + self.inbox.dropped >= self.taken
+Recordable = StreamInfo | StreamState | tuple[FrameResult, Image]
+"""What a stream is, a stream that leaves, or a result and its frame."""
 
 
 class Graph:
-    """The threads of one run. `start`, then `wait` and `stop` from any thread, then `join`."""
+    """The threads of one run. `start`, then `wait` and `stop` from any thread, then `join`.
+
+    Args:
+        lasting: whether it goes on when no stream is left, for others that may be added, until `stop`.
+    """
 
     def __init__(
         self,
@@ -94,12 +72,15 @@ class Graph:
         delivery: Delivery,
         recording: Recording,
         metrics: Metrics,
+        *,
+        lasting: bool = False,
     ) -> None:
         self._config = config
         self._delivery = delivery
         self._recording = recording
         self._metrics = metrics
-        self._batcher = Batcher(config.batch.size, config.batch.deadline_ms / 1e3)
+        self._batcher = Batcher(config.batch.size, config.batch.deadline_ms / 1e3, lasting=lasting)
+        self.roster = Roster(self._batcher, config.decode.queue, self._start_reader)
         self._turn = threading.Lock()
         self._perceived: InOrder[list[Perceived]] = InOrder(AHEAD)
         self._to_record: queue.Queue[Recordable] = queue.Queue(AHEAD)
@@ -108,15 +89,16 @@ class Graph:
         self._failures: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
         self._first: float | None = None
         self._last = 0.0
-        self.streams = {stream.id: self._open(stream) for stream in config.streams}
-        self._readers = [self._thread(f"read {id_}", self._read, state) for id_, state in self.streams.items()]
+        for stream in config.streams:
+            self.roster.add(stream)
         self._workers = [self._thread(f"perceive {i}", self._perceive, worker) for i, worker in enumerate(workers)]
         self._deliverer = self._thread("deliver", self._deliver)
         self._recorder = self._thread("record", self._record)
-        self._threads = [*self._readers, *self._workers, self._deliverer, self._recorder]
+        self._threads = [*self._workers, self._deliverer, self._recorder]
 
     def start(self) -> None:
         """Start every thread."""
+        self.roster.start()
         for thread in self._threads:  # in the order of the graph: each stage ends when the one before it has ended
             thread.start()
 
@@ -127,10 +109,7 @@ class Graph:
 
     def stop(self) -> None:
         """Read no further frames; those under way are still delivered."""
-        self._stopping.set()
-        for state in self.streams.values():
-            if state.source is not None:
-                state.source.stop()
+        self.roster.stop()
 
     def join(self) -> None:
         """Stop, drain for at most `DRAIN` seconds, then give up what is left and end every thread.
@@ -144,7 +123,8 @@ class Graph:
             self._abandoned.set()
             for state in self.streams.values():
                 state.inbox.discard()
-        for thread in self._threads:
+        readers = [state.reader for state in self.streams.values() if state.reader is not None]
+        for thread in (*readers, *self._threads):
             thread.join(DRAIN)
             if thread.is_alive():
                 log.error("the thread '%s' did not end within %.0f s and is left behind", thread.name, DRAIN)
@@ -155,10 +135,20 @@ class Graph:
         """From the first decoded frame to the last delivered one."""
         return 0.0 if self._first is None else self._last - self._first
 
-    def _open(self, stream: StreamConfig) -> StreamState:
-        if stream.is_live:
-            return StreamState(stream, live=True, inbox=self._batcher.open(1, "latest"))
-        return StreamState(stream, live=False, inbox=self._batcher.open(self._config.decode.queue, "every"))
+    @property
+    def failed(self) -> bool:
+        """Whether a stage failed, so that the run is over."""
+        return self._abandoned.is_set()
+
+    @property
+    def streams(self) -> Mapping[str, StreamState]:
+        """Every stream that is watched now."""
+        return self.roster.streams
+
+    def _start_reader(self, state: StreamState) -> threading.Thread:
+        reader = self._thread(f"read {state.config.id}", self._read, state)
+        reader.start()
+        return reader
 
     def _thread(self, name: str, target: Callable[..., None], *args: object) -> threading.Thread:
         def supervised() -> None:
@@ -175,23 +165,27 @@ class Graph:
     def _read(self, state: StreamState) -> None:
         """One stream's reader: a source that fails ends its own stream and no other."""
         try:
-            with open_source(state.config, self._config.decode) as source:
+            with open_source(state.config, self._config.decode, partial(setattr, state, "trouble")) as source:
                 state.source, state.skipped = source, source.dropped
+                if state.stopping.is_set():  # it could not be told before
+                    return
                 self._pump(source, state)
+            if not state.taken:
+                state.error = state.trouble
         except SourceError as error:
             state.error = str(error)
             log.error("%s", error)
         finally:
-            state.inbox.close()
             state.reading = False
+            state.inbox.close()  # last: the graph may end with it, and must know by then that nothing is read
 
     def _pump(self, source: Source, state: StreamState) -> None:
         for frame in source:
             state.info = source.info
-            if self._stopping.is_set():
+            if state.stopping.is_set():
                 return
             while not state.inbox.put(frame, TICK):
-                if self._stopping.is_set():
+                if state.stopping.is_set():
                     return
             state.taken += 1
 
@@ -205,6 +199,8 @@ class Graph:
                     continue
                 ticket = self._perceived.ticket()
             masks = [self.streams[waiting.frame.stream].config.masks for waiting in batch]
+            self._metrics.count("batches")
+            self._metrics.count("batched frames", by=len(batch))
             with self._metrics.timed("perceive"):
                 people = perception([waiting.frame.image for waiting in batch], masks)
             done = [Perceived(*pair) for pair in zip(batch, people, strict=True)]
@@ -218,7 +214,7 @@ class Graph:
             for waiting, people in batch or ():
                 self._deliver_one(self.streams[waiting.frame.stream], waiting, people)
             self._delivery.serve()
-            self._announce_ends()
+            self._look_after_streams()
             if not working and self._perceived.empty():
                 return
 
@@ -226,12 +222,15 @@ class Graph:
         if state.info is not None and state.info is not state.announced:
             state.announced = state.info
             self._hand_to_recorder(self._delivery.announce(state.info), waits=True)
+        people = inside(people, state.config.region)
         result = self._delivery.deliver(waiting, people, patience=0 if state.live else PATIENCE)
+        state.latencies.observe(_latency(result, waiting))
+        state.people = len(result.people)
         state.delivered += 1
         self._first = waiting.since if self._first is None else self._first
         self._last = time.monotonic()
         if not self._hand_to_recorder((result, waiting.frame.image), waits=not state.live):
-            self._metrics.count("dropped: recorder too slow", result.stream)
+            state.unrecorded += 1
 
     def _hand_to_recorder(self, item: Recordable, *, waits: bool) -> bool:
         while not self._abandoned.is_set():
@@ -244,11 +243,37 @@ class Graph:
                 return True
         return False
 
-    def _announce_ends(self) -> None:
+    def _look_after_streams(self) -> None:
+        now = time.monotonic()
         for id_, state in self.streams.items():
+            state.measure(now)
+            if not state.ended:
+                self._tell(state)
             if not state.ended and state.drained():
                 state.ended = True
-                self._delivery.end(id_, state.info.epoch if state.info else 0, state.error)
+                self._delivery.end(id_, state.epoch, state.error)
+            if state.ended and state.leaving:
+                self._forget(state)
+
+    def _tell(self, state: StreamState) -> None:
+        """Tell subscribers of a pause and of a lost feed, when they begin and when they end."""
+        paused, trouble = state.paused, state.trouble
+        if (paused, trouble) != (state.told_paused, state.told_trouble):
+            state.told_paused, state.told_trouble = paused, trouble
+            doing = "paused" if paused else "reconnecting" if trouble else "running"
+            self._delivery.report(state.config.id, state.epoch, doing, trouble or "")
+
+    def _forget(self, state: StreamState) -> None:
+        """Keep nothing of a stream that has left but its part in the sums."""
+        id_ = state.config.id
+        if state.reader is not None:
+            state.reader.join(DRAIN)  # it has said that it is done, so this takes no time
+        self._delivery.forget(id_)
+        for reason, frames in state.dropped.items():
+            self._metrics.count(DROPPED + reason, id_, frames)
+        self._metrics.forget(id_)
+        self.roster.drop(state)
+        self._hand_to_recorder(state, waits=True)
 
     def _record(self) -> None:
         while True:
@@ -260,6 +285,16 @@ class Graph:
                 continue
             if isinstance(item, StreamInfo):
                 self._recording.start(item)
+            elif isinstance(item, StreamState):
+                self._recording.finish(item.config.id)
+                item.gone.set()
             else:
                 with self._metrics.timed("record"):
                     self._recording.write(*item)
+
+
+def _latency(result: FrameResult, waiting: Waiting) -> float:
+    """Seconds from capture to publication; for a file, whose capture is no moment of now, from its decoded frame."""
+    if result.clock == "file":
+        return time.monotonic() - waiting.since
+    return result.published_at - result.captured_at

@@ -42,6 +42,14 @@ class Recording:
             except SinkError as error:
                 self._fail(sink, error)
 
+    def finish(self, stream: str) -> None:
+        """Tell every sink that a stream has left."""
+        for sink in list(self._sinks):
+            try:
+                sink.finish(stream)
+            except SinkError as error:
+                self._fail(sink, error)
+
     def close(self) -> None:
         """Finish every file."""
         for sink in self._sinks:

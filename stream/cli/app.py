@@ -8,8 +8,6 @@ from importlib.metadata import version
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.logging import RichHandler
 
 from stream.cli.bench import bench_app
 from stream.cli.config import config_app
@@ -17,8 +15,11 @@ from stream.cli.demo import demo
 from stream.cli.doctor import doctor
 from stream.cli.errors import ExitCode, exit_code
 from stream.cli.evaluate import evaluate_app
+from stream.cli.keys import keys_app
+from stream.cli.logs import set_up_logging
 from stream.cli.models import models_app
 from stream.cli.run import run
+from stream.cli.streams import streams_app
 from stream.cli.watch import watch
 
 app = typer.Typer(
@@ -34,10 +35,12 @@ app = typer.Typer(
 app.command("demo")(demo)
 app.command("run")(run)
 app.command("watch")(watch)
+app.add_typer(streams_app, name="streams")
 app.add_typer(models_app, name="models")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(bench_app, name="bench")
 app.add_typer(config_app, name="config")
+app.add_typer(keys_app, name="keys")
 app.command("doctor")(doctor)
 
 log = logging.getLogger("peoplestream")
@@ -47,17 +50,14 @@ log = logging.getLogger("peoplestream")
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show every log line, and tracebacks of errors.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log errors only.")] = False,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Write log lines as JSON objects.")] = False,
     show_version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False,
 ) -> None:
     """Set up logging before any command runs."""
     if show_version:
         typer.echo(version("peoplestream"))
         raise typer.Exit
-    level = logging.DEBUG if debug else logging.ERROR if quiet else logging.INFO
-    handler = RichHandler(console=Console(stderr=True), show_path=False, show_time=debug, rich_tracebacks=False)
-    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(message)s", handlers=[handler])
-    for ours in ("stream", "models", "peoplestream"):
-        logging.getLogger(ours).setLevel(level)
+    set_up_logging(debug=debug, quiet=quiet, as_json=log_json)
 
 
 def main() -> None:

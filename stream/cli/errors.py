@@ -29,6 +29,7 @@ def exit_code(error: BaseException) -> ExitCode:
     from models.errors import LabelsError, UnknownModelError, WeightsError
     from stream.config import ConfigError
     from stream.sources import SourceError
+    from stream.wire import SecurityError
 
     if isinstance(error, CommandError):
         return error.code
@@ -36,6 +37,7 @@ def exit_code(error: BaseException) -> ExitCode:
         (ConfigError, ExitCode.USAGE),
         (UnknownModelError, ExitCode.USAGE),
         (LabelsError, ExitCode.USAGE),
+        (SecurityError, ExitCode.USAGE),
         (WeightsError, ExitCode.NO_WEIGHTS),
         (SourceError, ExitCode.NO_FRAMES),
         (KeyboardInterrupt, ExitCode.INTERRUPTED),

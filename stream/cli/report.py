@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from types import TracebackType
 from typing import Self
 
@@ -12,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 from stream.pipeline import Pipeline
+from stream.state import Health
 from stream.summary import RunSummary
 
 STAGES = {
@@ -23,6 +23,14 @@ STAGES = {
     "record": "draw and record",
 }
 """Stages of the graph in the words of the summary."""
+
+_HEALTH: dict[Health, str] = {
+    "opening": "[dim]opening[/]",
+    "reconnecting": "[red]reconnecting[/]",
+    "paused": "[yellow]paused[/]",
+    "ended": "[green]done[/]",
+    "failed": "[red]failed[/]",
+}
 
 ROLES = {"detector": "people", "pose": "keypoints", "masks": "masks"}
 
@@ -52,7 +60,6 @@ class LiveView:
             disable=not enabled or not console.is_terminal,
         )
         self._tasks: dict[str, TaskID] = {}
-        self._started = time.monotonic()
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -65,15 +72,20 @@ class LiveView:
 
     def refresh(self) -> None:
         """Show the figures of now."""
-        for id_, state in self._pipeline.streams.items():
+        streams = self._pipeline.streams
+        for gone in [id_ for id_ in self._tasks if id_ not in streams]:
+            self._progress.remove_task(self._tasks.pop(gone))
+        for id_, state in streams.items():
             if id_ not in self._tasks:
                 self._tasks[id_] = self._progress.add_task("", total=None, name=id_, what="opening")
             total = state.info.frames if state.info and state.info.frames else None
             frames = state.delivered
             people = self._pipeline.metrics.counted("people", id_) / frames if frames else 0.0
-            fps = frames / max(time.monotonic() - self._started, 1e-9)
-            what = f"{frames} frames, {fps:.1f} fps, {people:.1f} people a frame" if frames else "opening"
-            self._progress.update(self._tasks[id_], total=total, completed=frames, what=state.error or what)
+            what = f"{frames} frames, {state.fps_out.rate:.1f} fps, {people:.1f} people a frame" if frames else ""
+            if state.health != "running":
+                reason = escape(state.error or state.trouble or "")
+                what = ", ".join(filter(None, (_HEALTH[state.health], reason, what)))
+            self._progress.update(self._tasks[id_], total=total, completed=frames, what=what)
 
 
 def show_summary(console: Console, summary: RunSummary) -> None:

@@ -38,10 +38,23 @@ def run(
     record: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Record JSONL and an overlay video of every stream there.")
     ] = None,
+    control: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ENDPOINT",
+            help="Take commands there (peoplestream streams), such as tcp://127.0.0.1:5556; goes on without streams.",
+        ),
+    ] = None,
+    web: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Show the live page there, such as 127.0.0.1:8080.")
+    ] = None,
     duration: Annotated[float | None, typer.Option(metavar="SECONDS", help="Stop after so many seconds.")] = None,
     wait_subscribers: Annotated[
         int | None, typer.Option(metavar="N", help="Begin when N subscribers have joined.")
     ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Publish where other machines listen, without keys: anybody may read.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
 ) -> None:
     r"""Watch streams: find people, follow them, publish and record what is seen.
@@ -61,10 +74,16 @@ def run(
         overrides.append(f"publish.endpoint={json.dumps(publish)}")
     if record is not None:
         overrides.append(f"record.dir={json.dumps(str(record))}")
+    if control is not None:
+        overrides.append(f"control.endpoint={json.dumps(control)}")
+    if web is not None:
+        overrides.append(f"web.address={json.dumps(web)}")
     if wait_subscribers is not None:
         overrides.append(f"publish.wait_subscribers={wait_subscribers}")
+    if insecure:
+        overrides.append("security.insecure=true")
     configuration = load_config(config, overrides, source or [])
-    if not configuration.streams:
+    if not configuration.streams and not configuration.keeps_running:
         raise CommandError(
             "no stream to watch: name one with --source URI, or list `streams` in a configuration file", ExitCode.USAGE
         )

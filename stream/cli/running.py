@@ -35,6 +35,10 @@ def run_pipeline(config: Config, duration: float | None, console: Console, *, li
             show_choices(console, pipeline)
         if pipeline.endpoint:
             console.print(f"publishing at {pipeline.endpoint}", highlight=False)
+        if pipeline.url:
+            console.print(f"live page at {pipeline.url}", highlight=False, soft_wrap=True)
+        if pipeline.control_endpoint:
+            console.print(f"taking commands at {pipeline.control_endpoint}", highlight=False)
         with _signals(pipeline.stop), LiveView(pipeline, console, enabled=live) as view:
             return pipeline.run(duration, on_tick=view.refresh)
 
@@ -42,8 +46,10 @@ def run_pipeline(config: Config, duration: float | None, console: Console, *, li
 def check(summary: RunSummary) -> None:
     """Raise `CommandError` where the run deserves another exit code than 0."""
     errors = [stream.error for stream in summary.streams if stream.error]
-    if summary.frames == 0:
-        raise CommandError("no stream delivered a frame: " + ("; ".join(errors) or "stopped too soon"), ExitCode.NO_FRAMES)
+    if summary.frames == 0 and summary.streams:
+        raise CommandError(
+            "no stream delivered a frame: " + ("; ".join(errors) or "stopped too soon"), ExitCode.NO_FRAMES
+        )
     if errors:
         raise CommandError(f"{len(errors)} of {len(summary.streams)} streams failed: " + "; ".join(errors))
     if summary.failures:
@@ -73,6 +79,8 @@ def _signals(stop: Callable[[], None]) -> Iterator[None]:
 
 def _refuse_hopeless(config: Config) -> None:
     """Say at once, before networks are loaded, when no stream can be opened; a live one is given its chance later."""
+    if config.keeps_running:  # a stream that helps may be added
+        return
     errors = []
     for stream in config.streams:
         if stream.is_live:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,9 +15,9 @@ from pydantic_core import ErrorDetails
 
 from models.errors import UnknownModelError
 from models.zoo import Role, load_zoo
-from stream.config import Config, ConfigError, Problem
+from stream.config import Config, ConfigError, Problem, StreamConfig
 from stream.settings.lined_yaml import KeyPath, Plain, read_yaml
-from stream.uri import local_path, missing, redact, relative_to, stream_id
+from stream.uri import local_path, missing, redact, relative_to, scheme, stream_id
 
 _EXPECTED = {
     "bool_type": "must be true or false",
@@ -51,6 +52,29 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = (), sources
     for override in overrides:
         draft.override(override)
     return draft.config()
+
+
+def load_stream(options: object, taken: Collection[str] = ()) -> StreamConfig:
+    """One stream of its options, such as `{"source": "lobby.mp4"}`; without an `id` it is named after its source.
+
+    Args:
+        options: what a person or program gave: not to be trusted.
+        taken: ids that it cannot have.
+
+    Raises:
+        ConfigError: with everything that is wrong.
+    """
+    draft = _Draft()
+    try:
+        stream = draft.add_stream(options, taken)
+    except ConfigError as error:
+        raise ConfigError([_alone(problem) for problem in error.problems]) from None
+    path = local_path(stream.source)
+    if absent := missing(path) if path is not None and scheme(stream.source) != "testpattern" else None:
+        raise ConfigError([Problem("", "source", absent)])
+    if stream.id in taken:
+        raise ConfigError([Problem("", "id", f"{stream.id} is taken; remove that stream first, or give another id")])
+    return stream
 
 
 class _Draft:
@@ -92,13 +116,15 @@ class _Draft:
         """Add a stream, under an id that no other has."""
         streams = self._streams()
         taken = {stream.get("id") for stream in streams if isinstance(stream, dict)}
-        base = name = stream_id(source)
-        number = 1
-        while name in taken:
-            number += 1
-            name = f"{base}-{number}"
-        self._values["streams"] = [*streams, {"id": name, "source": source}]
+        self._values["streams"] = [*streams, {"id": _free_id(source, taken), "source": source}]
         self._origins["streams", len(streams)] = f"--source {redact(source)}"
+
+    def add_stream(self, options: object, taken: Collection[str]) -> StreamConfig:
+        """The stream that `options` describe; it is the only one."""
+        if isinstance(options, dict) and "id" not in options and isinstance(options.get("source"), str):
+            options = {"id": _free_id(options["source"], taken), **options}
+        self._values["streams"] = [options]
+        return self.config().streams[0]
 
     def override(self, override: str) -> None:
         """Set one value."""
@@ -188,6 +214,23 @@ class _Draft:
         """Pydantic's error in our words."""
         path = (*error["loc"], *error.get("ctx", {}).get("at", ()))
         return Problem(self._origin(path), _dotted(path), _message(error))
+
+
+def _alone(problem: Problem) -> Problem:
+    """A problem of the only stream, without its number."""
+    return replace(
+        problem, key=re.sub(r"^streams\.0\.?", "", problem.key), message=problem.message.replace("streams.0.", "")
+    )
+
+
+def _free_id(source: str, taken: Collection[object]) -> str:
+    """An id after the name of the source, with a number behind it where that is taken."""
+    base = name = stream_id(source)
+    number = 1
+    while name in taken:
+        number += 1
+        name = f"{base}-{number}"
+    return name
 
 
 def _message(error: ErrorDetails) -> str:

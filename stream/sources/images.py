@@ -45,6 +45,7 @@ class ImageReader:
     """Pictures from image files, `fps` of them per second (0: `DEFAULT_FPS`); a file that cannot be read is skipped."""
 
     clock: Clock = "file"
+    finite = True
 
     def __init__(self, paths: Sequence[Path], fps: float, dropped: Counter[str]) -> None:
         if not paths:

@@ -2,39 +2,76 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from stream.config import DecodeConfig, StreamConfig
+from stream.sources import process
+from stream.sources.feed import Feed
 from stream.sources.images import ImageReader, is_image
 from stream.sources.pattern import PatternReader
+from stream.sources.process import ProcessReader
 from stream.sources.reader import Reader, SourceError
-from stream.sources.source import Source
-from stream.sources.video import VideoReader
-from stream.uri import expand, is_glob, local_path, missing, scheme
+from stream.sources.source import MediumSource, Source
+from stream.sources.video import VideoOptions, VideoReader
+from stream.uri import expand, is_glob, local_path, missing
+
+log = logging.getLogger(__name__)
 
 
-def open_source(config: StreamConfig, decode: DecodeConfig) -> Source:
+def open_source(
+    config: StreamConfig, decode: DecodeConfig, on_trouble: Callable[[str | None], None] = lambda _: None
+) -> Source:
     """Open what `config.source` names: a video file, an image, a folder or glob of images, a test pattern, a feed.
+
+    A feed is connected to when it is iterated over, and again whenever it is lost.
+
+    Args:
+        config: of the stream.
+        decode: how its video is decoded.
+        on_trouble: told, in the iterating thread, why a feed is lost, and None when it is back.
 
     Raises:
         SourceError: one sentence saying why it cannot be opened, or that not one picture in it can be decoded.
     """
-    return Source(config, partial(_open_reader, config, decode))
+    if config.is_live:
+        return Feed(config, partial(_open_video, config.source, config, decode), on_trouble)
+    return MediumSource(config, partial(_open_medium, config, decode))
 
 
-def _open_reader(config: StreamConfig, decode: DecodeConfig, dropped: Counter[str]) -> Reader:
-    if scheme(config.source) == "testpattern":
-        return PatternReader(config.source, dropped)
+def _open_medium(config: StreamConfig, decode: DecodeConfig, dropped: Counter[str]) -> Reader:
     path = local_path(config.source)
     if path is None:
-        return VideoReader(config.source, threads=decode.threads, live=True, dropped=dropped)
+        return PatternReader(config.source, dropped)
     images = _images(path)
     if images is not None:
         return ImageReader(images, config.fps, dropped)
     _check_file(Path(path))
-    return VideoReader(path, threads=decode.threads, live=False, dropped=dropped)
+    return _open_video(path, config, decode, dropped, threading.Event())
+
+
+def _open_video(
+    source: str, config: StreamConfig, decode: DecodeConfig, dropped: Counter[str], stopped: threading.Event
+) -> Reader:
+    """A reader in this thread, or in a process of its own."""
+    options = VideoOptions(
+        threads=decode.threads,
+        max_height=config.max_height,
+        live=config.is_live,
+        transport=config.transport,
+        open_timeout=config.open_timeout,
+        read_timeout=config.read_timeout,
+    )
+    if config.isolation == "thread" or (config.isolation == "auto" and not config.is_live):
+        return VideoReader(source, options, dropped)
+    if not process.supported:
+        log.warning("%s: decoded in a thread; a process of its own needs Linux", config.id)
+        return VideoReader(source, options, dropped)
+    return ProcessReader(config.id, source, options, decode.memory_mb, dropped, stopped)
 
 
 def _images(path: str) -> list[Path] | None:

@@ -47,6 +47,7 @@ class PatternReader:
     """Pictures of `testpattern://WIDTHxHEIGHT@FPS?frames=N`; without `frames` there is no end to them."""
 
     clock: Clock = "file"
+    finite = True
 
     def __init__(self, uri: str, dropped: Counter[str]) -> None:  # noqa: ARG002 - a reader's signature; it drops nothing
         match = _URI.fullmatch(uri)

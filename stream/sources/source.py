@@ -1,24 +1,20 @@
-"""A source: the frames of one stream, numbered, timed and paced."""
+"""What every source offers, and the source over a medium that waits until it is asked: files, images, patterns."""
 
 from __future__ import annotations
 
-import logging
-import math
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from types import TracebackType
 from typing import Self, TypeAlias
 
 from stream.config import StreamConfig
+from stream.sources.numbering import Numbering
 from stream.sources.reader import Picture, Reader, SourceError
-from stream.sources.timeline import Moment, RateCap, Timeline
-from stream.types import Clock, Frame, StreamInfo
+from stream.sources.timeline import Moment, Timeline
+from stream.types import Frame, StreamInfo
 from stream.uri import redact
-
-log = logging.getLogger(__name__)
 
 OpenReader: TypeAlias = Callable[["Counter[str]"], Reader]
 """Opens a medium for one pass; takes the counter of what the reader has to skip."""
@@ -27,31 +23,29 @@ OpenReader: TypeAlias = Callable[["Counter[str]"], Reader]
 class Source:
     """The frames of one stream, read in the thread that iterates.
 
-    The first picture is decoded at once, so a source that could be opened delivers at least one frame.
-
-    A frame's `captured_at` is the time of its arrival where the reader's clock says so. For a file it is the wall time
-    at which its first picture was read, plus the media time since then; it runs ahead of the wall clock when the file
-    is read faster than it plays. In a loop `pts` starts again with every pass and `captured_at` goes on.
-
     Attributes:
         info: what the stream is; follows a change of its epoch or of its size.
-        dropped: how many pictures did not become frames, by reason: "fps" (over the cap), "damaged", "unreadable".
+        dropped: how many pictures did not become frames, by reason: "fps" (over the cap), "damaged", "unreadable",
+            "busy" (nobody took them in time).
+        faults: how often its connection was lost or did not come about, by the kind of fault; empty for a file.
 
     Raises:
-        SourceError: it cannot be opened, or not one picture can be decoded; also while iterating, when it breaks off.
+        SourceError: while iterating, when it breaks off for good.
     """
 
-    def __init__(self, config: StreamConfig, open_reader: OpenReader) -> None:
-        self.dropped: Counter[str] = Counter()
+    def __init__(self, config: StreamConfig) -> None:
+        self.faults: Counter[str] = Counter()
         self._config = config
-        self._open_reader = open_reader
-        self._timeline = Timeline()
-        self._cap = RateCap(config.fps)
+        self._numbering = Numbering(config)
         self._stopped = threading.Event()
-        self._seq = 0
-        self._reader, self._first, self._rest = self._begin()
-        self._wall, self._monotonic = self._arrived, time.monotonic()
-        self.info = self._describe(epoch=0)
+
+    @property
+    def info(self) -> StreamInfo:
+        return self._numbering.info
+
+    @property
+    def dropped(self) -> Counter[str]:
+        return self._numbering.dropped
 
     def __enter__(self) -> Self:
         return self
@@ -62,13 +56,7 @@ class Source:
         self.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        while True:
-            yield from self._pass()
-            if not self._config.loop or self._stopped.is_set():
-                return
-            self._reader.close()
-            self._reader, self._first, self._rest = self._begin()
-            self.info = self._describe(epoch=self.info.epoch + 1)
+        raise NotImplementedError
 
     def stop(self) -> None:
         """End the iteration before its next frame. May be called from any thread."""
@@ -77,62 +65,76 @@ class Source:
     def close(self) -> None:
         """Stop, and give the medium back. To be called where the iteration ran."""
         self.stop()
+
+
+class MediumSource(Source):
+    """The frames of a file, of images or of a pattern.
+
+    The first picture is decoded at once, so a source that could be opened delivers at least one frame.
+
+    A frame's `captured_at` is the wall time at which the first picture was read, plus the media time since then; it
+    runs ahead of the wall clock when the file is read faster than it plays. In a loop `pts` starts again with every
+    pass and `captured_at` goes on.
+
+    Raises:
+        SourceError: it cannot be opened, or not one picture can be decoded; also while iterating, when it breaks off.
+    """
+
+    def __init__(self, config: StreamConfig, open_reader: OpenReader) -> None:
+        super().__init__(config)
+        self._open_reader = open_reader
+        self._timeline = Timeline()
+        self._begin(epoch=0)
+        self._wall, self._monotonic = time.time(), time.monotonic()
+
+    def __iter__(self) -> Iterator[Frame]:
+        while True:
+            yield from self._pass()
+            if not self._config.loop or self._stopped.is_set():
+                return
+            self._reader.close()
+            self._begin(self.info.epoch + 1)
+
+    def close(self) -> None:
+        """Stop, and give the medium back. To be called where the iteration ran."""
+        self.stop()
         self._reader.close()
 
-    def _begin(self) -> tuple[Reader, Picture, Iterator[Picture]]:
-        reader = self._open_reader(self.dropped)
-        pictures = reader.pictures()
-        try:
-            first = next(pictures, None)
-        except SourceError:
-            reader.close()
-            raise
-        if first is None:
-            reader.close()
-            raise SourceError(f"{redact(self._config.source)}: not one picture in it can be decoded")
-        self._arrived = time.time()
-        self._timeline.restart(reader.fps)
-        return reader, first, pictures
-
-    def _describe(self, epoch: int) -> StreamInfo:
-        reader, cap = self._reader, self._config.fps
-        height, width = self._first.image.shape[:2]
-        capped = bool(cap) and cap < reader.fps
-        frames = math.ceil(reader.frames * cap / reader.fps) if capped else reader.frames
-        return StreamInfo(
-            stream=self._config.id,
-            epoch=epoch,
-            source=redact(self._config.source),
-            width=width,
-            height=height,
-            fps=cap if capped else reader.fps,
-            frames=0 if self._config.loop else frames,
-        )
+    def _begin(self, epoch: int) -> None:
+        self._reader = self._open_reader(self.dropped)
+        self._rest = self._reader.pictures()
+        self._first = first_picture(self._reader, self._rest, self._config.source)
+        self._timeline.restart(self._reader.fps)
+        self._numbering.begin(self._reader, self._first, epoch)
 
     def _pass(self) -> Iterator[Frame]:
         picture: Picture | None = self._first
         while picture is not None and not self._stopped.is_set():
             moment = self._timeline.place(picture.pts)
-            if not self._cap.admits(moment.elapsed):
-                self.dropped["fps"] += 1
-            elif self._reader.clock == "arrival":
-                yield self._frame(picture, moment, "arrival", self._arrived)
-            elif self._wait_for(moment):
-                yield self._frame(picture, moment, "file", self._wall + moment.elapsed)
+            if self._numbering.admits(moment.elapsed) and self._wait_for(moment):
+                yield self._numbering.frame(picture, moment.pts, self._wall + moment.elapsed, "file")
             picture = next(self._rest, None)
-            self._arrived = time.time()
 
     def _wait_for(self, moment: Moment) -> bool:
-        """Sleep until a file's picture is due, when it is to run in real time; False when stopped meanwhile."""
+        """Sleep until a picture is due, when it is to run in real time; False when stopped meanwhile."""
         ahead = self._monotonic + moment.elapsed - time.monotonic()
         if self._config.pace == "realtime" and ahead > 0:
             return not self._stopped.wait(ahead)
         return True
 
-    def _frame(self, picture: Picture, moment: Moment, clock: Clock, captured_at: float) -> Frame:
-        height, width = picture.image.shape[:2]
-        if (width, height) != (self.info.width, self.info.height):
-            log.info("%s: the pictures are now %d x %d", self._config.id, width, height)
-            self.info = replace(self.info, width=width, height=height)
-        seq, self._seq = self._seq, self._seq + 1
-        return Frame(self._config.id, self.info.epoch, seq, moment.pts, captured_at, clock, picture.image)
+
+def first_picture(reader: Reader, pictures: Iterator[Picture], source: str) -> Picture:
+    """The first of a reader's `pictures`; the reader is closed where there is none.
+
+    Raises:
+        SourceError: there is none, or it broke off before.
+    """
+    try:
+        first = next(pictures, None)
+    except SourceError:
+        reader.close()
+        raise
+    if first is None:
+        reader.close()
+        raise SourceError(f"{redact(source)}: not one picture in it can be decoded", "corrupt")
+    return first

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
+
+from stream.types import Clock
 
 DEFAULT_FPS = 25.0
 """The rate of media that name none: a folder of images, a raw elementary stream."""
 
 STUTTER = 1.0
 """Seconds by which a pts may fall back and still be taken for a slip of the muxer rather than a new beginning."""
+
+MOST_PLAUSIBLE_LAG = 3600.0
+"""Seconds by which a camera's clock may differ from ours; beyond, it was never set and is not believed."""
 
 _NUDGE = 1e-3
 _TOLERANCE = 0.25
@@ -70,3 +76,38 @@ class RateCap:
         after_a_pause = elapsed > self._due + self._step
         self._due = (elapsed if after_a_pause else self._due) + self._step
         return True
+
+
+class CaptureClock:
+    """When a feed's pictures were captured: by the camera's clock where that is known, else by their arrival.
+
+    Neither a jump of the pts nor a step of this machine's wall clock bends it: arrival is counted on the monotonic
+    clock from the moment of the connection, and pts that part from it by more than `STUTTER` are tied to it again.
+
+    Args:
+        realtime: the camera's wall time at pts 0, seconds since 1970, from its RTCP sender reports; None without them.
+        pts, arrived: of the first picture.
+    """
+
+    def __init__(self, realtime: float | None, pts: float | None, arrived: float) -> None:
+        self._realtime = realtime
+        self._lag = 0.0 if realtime is None or pts is None else arrived - (realtime + pts)
+        if realtime is None or pts is None or abs(self._lag) > MOST_PLAUSIBLE_LAG:
+            self._realtime = None
+        self._last = -math.inf
+
+    @property
+    def clock(self) -> Clock:
+        """What it goes by."""
+        return "arrival" if self._realtime is None else "ntp"
+
+    def captured(self, pts: float | None, arrived: float) -> float:
+        """Seconds since 1970 at which a picture was captured; rising from picture to picture."""
+        at = arrived
+        if self._realtime is not None:
+            at = arrived - self._lag if pts is None else self._realtime + pts
+            if abs(arrived - at - self._lag) > STUTTER:
+                at = arrived - self._lag
+                self._realtime = at - (pts or 0.0)
+        self._last = max(at, self._last + _NUDGE)
+        return self._last

@@ -1,6 +1,6 @@
 """Cameras on loopback that can be killed, frozen and replaced, and a line to them that can be disturbed.
 
-Run as a program it is one camera: `python -m tests.faults.cameras rtsp|udp PORT WIDTH HEIGHT CODEC`.
+Run as a program it is one camera: `python -m tests.faults.cameras rtsp|udp PORT WIDTH HEIGHT CODEC GOP`.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
 class Camera:
     """A camera in a process of its own; `size` and `codec` may be set anew before another `start`."""
 
-    def __init__(self, kind: Literal["rtsp", "udp"] = "rtsp") -> None:
+    def __init__(self, kind: Literal["rtsp", "udp"] = "rtsp", key_frame_seconds: float = 0.5) -> None:
         self.kind = kind
+        self._gop = round(key_frame_seconds * FPS)  # of udp
         self.port = free_port(socket.SOCK_STREAM if kind == "rtsp" else socket.SOCK_DGRAM)
         self.size = (320, 240)
         self.codec = "libx264"
@@ -64,7 +65,16 @@ class Camera:
     def start(self) -> None:
         """Switch it on, and wait until it sends."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.cameras", self.kind, str(self.port), *map(str, self.size), self.codec],
+            [
+                sys.executable,
+                "-m",
+                "tests.faults.cameras",
+                self.kind,
+                str(self.port),
+                *map(str, self.size),
+                self.codec,
+                str(self._gop),
+            ],
             cwd=ROOT,
             stdout=subprocess.PIPE,
         )
@@ -215,13 +225,13 @@ def _serve_rtsp(port: int, width: int, height: int) -> None:
             source.put(picture)
 
 
-def _send_udp(port: int, width: int, height: int, codec: str) -> None:
+def _send_udp(port: int, width: int, height: int, codec: str, gop: int) -> None:
     import av
 
     with av.open(f"udp://127.0.0.1:{port}?pkt_size=1316", "w", format="mpegts") as container:
         stream = container.add_stream(codec, rate=FPS)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.codec_context.gop_size = FPS // 2
+        stream.codec_context.gop_size = gop
         if codec == "libx264":
             stream.options = {"preset": "ultrafast", "tune": "zerolatency"}
         _ready()
@@ -230,9 +240,9 @@ def _send_udp(port: int, width: int, height: int, codec: str) -> None:
 
 
 if __name__ == "__main__":
-    kind, *sizes, codec = sys.argv[1:]
+    kind, *sizes, codec, gop = sys.argv[1:]
     port, width, height = map(int, sizes)
     if kind == "rtsp":
         _serve_rtsp(port, width, height)
     else:
-        _send_udp(port, width, height, codec)
+        _send_udp(port, width, height, codec, int(gop))

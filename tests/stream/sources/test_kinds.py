@@ -192,3 +192,10 @@ def test_the_size_that_was_asked_for_is_not_that_of_the_pictures(camera: Camera,
         assert frames[0].image.shape == (160, 120, 3), "the height is that of the upright picture"
     frames, _ = watch(str(lying), 1, max_height=1000)
     assert frames[0].image.shape == (320, 240, 3), "nothing is ever enlarged"
+
+
+@pytest.mark.parametrize("isolation", ["thread", "process"])
+def test_a_camera_that_sends_a_key_frame_now_and_then_is_never_let_in(isolation: str) -> None:
+    with Camera("udp", key_frame_seconds=4) as camera:
+        frames, troubles = watch(camera.url, 5, isolation=isolation, open_timeout=6, read_timeout=1)
+    assert len(frames) == 5 and troubles == []

@@ -1,0 +1,5 @@
+"""What can be wrong with a wish concerning the streams of a run."""
+
+
+class StreamError(Exception):
+    """A stream cannot be added, removed, paused or resumed; one sentence says why."""

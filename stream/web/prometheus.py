@@ -1,0 +1,107 @@
+"""The figures of a run in the form that Prometheus reads; `docs/operating.md` lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import get_args
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
+from prometheus_client.registry import Collector
+
+from stream.metrics import BOUNDS, Metrics
+from stream.state import Health, StreamState
+from stream.web.observed import Observed
+
+NOT_STAGES = ("latency",)
+"""Series of `Metrics` that are no stage of the graph."""
+
+
+def exposition(target: Observed) -> bytes:
+    """The figures of now, in Prometheus' text format; in a registry of their own, beside no other of this process."""
+    registry = CollectorRegistry()
+    registry.register(_Figures(target))
+    return generate_latest(registry)
+
+
+class _Figures(Collector):
+    """Asks for the figures when they are asked for, so that a stream that left leaves no label behind."""
+
+    def __init__(self, target: Observed) -> None:
+        self._target = target
+
+    def collect(self) -> Iterable[Metric]:
+        """Every figure, once."""
+        streams = dict(self._target.streams)
+        yield from _counters(streams, self._target.metrics)
+        yield from _gauges(streams)
+        yield _latency(streams)
+        yield from _stages(self._target.metrics)
+
+
+def _counters(streams: dict[str, StreamState], metrics: Metrics) -> Iterable[Metric]:
+    read = CounterMetricFamily("peoplestream_frames_read", "Frames that came from the source.", labels=["stream"])
+    out = CounterMetricFamily("peoplestream_frames_published", "Frames whose result was published.", labels=["stream"])
+    drops = CounterMetricFamily("peoplestream_frames_dropped", "Frames lost on the way.", labels=["stream", "reason"])
+    again = CounterMetricFamily("peoplestream_reconnects", "Times a feed was connected again.", labels=["stream"])
+    overruns = CounterMetricFamily(
+        "peoplestream_subscriber_overruns", "Times a subscriber was too slow and lost messages.", labels=["stream"]
+    )
+    for id_, state in streams.items():
+        read.add_metric([id_], state.taken)
+        out.add_metric([id_], state.delivered)
+        again.add_metric([id_], state.reconnects)
+        overruns.add_metric([id_], metrics.counted("subscriber overrun", id_))
+        for reason, frames in state.dropped.items():
+            drops.add_metric([id_, reason], frames)
+    return read, out, drops, again, overruns
+
+
+def _gauges(streams: dict[str, StreamState]) -> Iterable[Metric]:
+    fps = GaugeMetricFamily("peoplestream_fps", "Frames per second, lately.", labels=["stream", "direction"])
+    queue = GaugeMetricFamily("peoplestream_queue_frames", "Decoded frames that wait.", labels=["stream"])
+    people = GaugeMetricFamily("peoplestream_people", "People in the newest frame.", labels=["stream"])
+    health = GaugeMetricFamily("peoplestream_stream_state", "1 for the state it is in.", labels=["stream", "state"])
+    for id_, state in streams.items():
+        fps.add_metric([id_, "in"], state.fps_in.rate)
+        fps.add_metric([id_, "out"], state.fps_out.rate)
+        queue.add_metric([id_], len(state.inbox))
+        people.add_metric([id_], state.people)
+        now = state.health
+        for name in get_args(Health):
+            health.add_metric([id_, name], float(name == now))
+    return fps, queue, people, health
+
+
+def _latency(streams: dict[str, StreamState]) -> Metric:
+    family = HistogramMetricFamily(
+        "peoplestream_latency_seconds",
+        "From capture to publication; of a file, from the decoded frame.",
+        labels=["stream"],
+    )
+    for id_, state in streams.items():
+        counts, total = state.latencies.histogram()
+        bounds = [*map(str, BOUNDS), "+Inf"]
+        family.add_metric([id_], list(zip(bounds, counts, strict=True)), total)
+    return family
+
+
+def _stages(metrics: Metrics) -> Iterable[Metric]:
+    stages = SummaryMetricFamily("peoplestream_stage_seconds", "Time in a stage of the graph.", labels=["stage"])
+    for name in metrics.names():
+        if name not in NOT_STAGES:
+            series = metrics.series(name)
+            stages.add_metric([name], series.count, series.total_ms / 1e3)
+    batches = SummaryMetricFamily(
+        "peoplestream_batch_frames",
+        "Frames that went through the networks together.",
+        metrics.counted("batches"),
+        metrics.counted("batched frames"),
+    )
+    return stages, batches
