@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from stream.wire import AsyncSubscriber, Subscriber
 
 __all__ = [
-    "AsyncSubscriber", "Config", "Frame", "FrameResult", "Mask", "People", "Pipeline", "StreamConfig", "StreamError", "StreamInfo",
-    "Subscriber", "load_config",
+    "AsyncSubscriber", "Config", "Frame", "FrameResult", "Mask", "People", "Pipeline", "StreamConfig", "StreamError",
+    "StreamInfo", "Subscriber", "load_config",
 ]  # fmt: skip
 
 _HOMES = {

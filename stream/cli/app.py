@@ -46,17 +46,22 @@ app.command("doctor")(doctor)
 log = logging.getLogger("peoplestream")
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version("peoplestream"))
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show every log line, and tracebacks of errors.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log errors only.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log errors only; reports are still shown.")] = False,
     log_json: Annotated[bool, typer.Option("--log-json", help="Write log lines as JSON objects.")] = False,
-    show_version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
 ) -> None:
     """Set up logging before any command runs."""
-    if show_version:
-        typer.echo(version("peoplestream"))
-        raise typer.Exit
     set_up_logging(debug=debug, quiet=quiet, as_json=log_json)
 
 

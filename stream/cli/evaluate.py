@@ -81,10 +81,10 @@ def mot(
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
-    r"""HOTA, MOTA and IDF1 of the ids, by TrackEval: end to end on a video, or of the tracker alone.
+    """HOTA, MOTA and IDF1 of the ids, by TrackEval: end to end on a video, or of the tracker alone.
 
-    \b
     peoplestream evaluate mot --video vtest.avi --gt gt.txt
+
     peoplestream evaluate mot --detections det.txt --gt gt.txt
     """
     from stream.evaluation import evaluate_mot_detections, evaluate_mot_video

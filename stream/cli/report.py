@@ -95,8 +95,6 @@ def show_summary(console: Console, summary: RunSummary) -> None:
     console.print(Group(_streams(summary), "", _stages(summary), "", _sentence(summary)))
     for path in summary.recorded:
         console.print(f"  [green]wrote[/] {path}", highlight=False, soft_wrap=True)
-    for failure in summary.failures:
-        console.print(f"  [red]lost[/] {failure}", highlight=False, soft_wrap=True)
 
 
 def _streams(summary: RunSummary) -> Table:
@@ -144,6 +142,6 @@ def _stages(summary: RunSummary) -> Table:
 def _sentence(summary: RunSummary) -> str:
     return (
         f"[bold]{summary.fps:.1f} frames per second[/] on {summary.threads} threads with "
-        f"{summary.people_per_frame:.1f} people a frame; from a decoded frame to its result "
-        f"{summary.latency.p50_ms:.0f} ms (half), {summary.latency.p95_ms:.0f} ms (95 %)"
+        f"{summary.people_per_frame:.1f} people a frame; from a decoded frame to its result, waiting included, "
+        f"{summary.latency.p50_ms:.0f} ms (half of the frames), {summary.latency.p95_ms:.0f} ms (95 %)"
     )

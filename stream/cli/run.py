@@ -48,19 +48,21 @@ def run(
     web: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Show the live page there, such as 127.0.0.1:8080.")
     ] = None,
-    duration: Annotated[float | None, typer.Option(metavar="SECONDS", help="Stop after so many seconds.")] = None,
+    duration: Annotated[
+        float | None, typer.Option(min=0.1, metavar="SECONDS", help="Stop after so many seconds.")
+    ] = None,
     wait_subscribers: Annotated[
-        int | None, typer.Option(metavar="N", help="Begin when N subscribers have joined.")
+        int | None, typer.Option(min=0, metavar="N", help="Begin when N subscribers have joined.")
     ] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Publish where other machines listen, without keys: anybody may read.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
 ) -> None:
-    r"""Watch streams: find people, follow them, publish and record what is seen.
+    """Watch streams: find people, follow them, publish and record what is seen.
 
-    \b
     peoplestream run --source lobby.mp4 --record out
+
     peoplestream run cameras.yaml --publish tcp://127.0.0.1:5555
 
     ctrl-C ends it: frames under way are finished and recordings are closed. A second ctrl-C leaves at once.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from types import FrameType
 
 from rich.console import Console
@@ -18,6 +19,8 @@ from stream.pipeline import Pipeline
 from stream.sources import SourceError, open_source
 from stream.summary import RunSummary
 
+log = logging.getLogger(__name__)
+
 
 def run_pipeline(config: Config, duration: float | None, console: Console, *, live: bool) -> RunSummary:
     """Run `config` until it ends, `duration` seconds are over, or a signal comes; on `console` what happens.
@@ -28,8 +31,8 @@ def run_pipeline(config: Config, duration: float | None, console: Console, *, li
         console: for people; `live` shows the streams while they run.
     """
     _refuse_hopeless(config)
-    with console.status("loading the networks ...") if live else nullcontext():
-        pipeline = Pipeline(config)
+    log.info("loading the networks")
+    pipeline = Pipeline(config)
     with pipeline:
         if live:
             show_choices(console, pipeline)

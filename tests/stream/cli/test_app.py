@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,9 @@ def test_a_wrong_configuration_is_not_explained(peoplestream: Command, tmp_path:
         ["run"],
         ["run", "nowhere.yaml"],
         ["run", "--no-such-option"],
+        ["run", "--source", "testpattern://64x64@5", "--publish", "localhost:5555"],
+        ["run", "--source", "testpattern://64x64@5", "--record", __file__],
+        ["run", "--duration", "-3"],
         ["bench"],
         ["nonsense"],
         ["models", "show", "yolo"],
@@ -113,6 +117,25 @@ def test_a_busy_port_is_reported_as_a_libzmq_error(peoplestream: Command) -> Non
     assert code == ExitCode.FAILED
     assert endpoint in sentence(err)
     assert "another program" in sentence(err)
+
+
+def test_an_impossible_folder_is_noticed_only_after_the_whole_video(
+    peoplestream: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.pipeline.assemble", None)  # the networks are not even loaded
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "recordings"
+    code, err = peoplestream("run", "--source", "testpattern://64x64@5?frames=3", "--record", folder)
+    assert code == ExitCode.FAILED
+    assert str(folder) in sentence(err)
+
+
+def test_the_version_cannot_be_asked_for(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["peoplestream", "--version"])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert not left.value.code
+    assert capsys.readouterr().out.strip() == version("peoplestream")
 
 
 def test_weights_that_cannot_be_had_have_another_exit_code_than_4(
