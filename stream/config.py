@@ -59,6 +59,14 @@ def _web_address(address: str | None) -> str | None:
     return address
 
 
+def _endpoint(endpoint: str | None) -> str | None:
+    match = re.fullmatch(r"tcp://[^\s/]+:(\d{1,5}|\*)|ipc://.+", endpoint or "")
+    port = match[1] if match else None
+    if endpoint is not None and not (match and (port in (None, "*") or int(port) <= 65_535)):
+        raise PydanticCustomError("endpoint", "must be like tcp://127.0.0.1:5555 or ipc:///run/people.sock")
+    return endpoint
+
+
 def _printable(stream: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", stream):
         raise PydanticCustomError("stream_id", "must be 1 to 200 letters, digits, dots, underscores and hyphens")
@@ -229,7 +237,9 @@ class PublishConfig(Section):
     """Sending results to other programs."""
 
     endpoint: Annotated[
-        str | None, Field(description="where to listen, such as tcp://127.0.0.1:5555; null: nothing is published")
+        str | None,
+        AfterValidator(_endpoint),
+        Field(description="where to listen, such as tcp://127.0.0.1:5555; null: nothing is published"),
     ] = None
     high_water_mark: Annotated[int, Field(ge=1, description="messages kept for one slow subscriber")] = 1000
     replay_mib: Annotated[
@@ -294,7 +304,9 @@ class ControlConfig(Section):
     """Taking commands while it runs: add, remove, pause and resume streams."""
 
     endpoint: Annotated[
-        str | None, Field(description="where commands are taken, such as tcp://127.0.0.1:5556; null: nowhere")
+        str | None,
+        AfterValidator(_endpoint),
+        Field(description="where commands are taken, such as tcp://127.0.0.1:5556; null: nowhere"),
     ] = None
     keep_running: Annotated[
         bool, Field(description="go on when no stream is left, until stopped; always so where commands are taken")

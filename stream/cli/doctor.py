@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from models.zoo import Entry
 
 State = Literal["ok", "absent", "broken"]
+
+COLOURS: dict[State, str] = {"ok": "green", "absent": "yellow", "broken": "red"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,27 +110,61 @@ def _decoding() -> Iterator[Finding]:
 
 
 def _weights() -> Iterator[Finding]:
-    from models.weights import path_of, state
+    """The networks of the default pipeline, and where one is still to be fetched: whether it can be stored."""
+    from models.weights import CACHE_VARIABLE, cache_dir
     from models.zoo import load_zoo
     from stream.config import Config
 
-    config = Config()
-    zoo = load_zoo()
+    config, zoo = Config(), load_zoo()
+    complete = True
     for role, name in (("detector", config.detector.model), ("pose", config.pose.model), ("masks", config.masks.model)):
         if name is None:
             continue
-        entry = zoo.entry(name)
+        finding = _weights_of(role, zoo.entry(name))
+        complete = complete and finding.state == "ok"
+        yield finding
+    folder = cache_dir()
+    if complete or _can_be_written(folder):
+        yield Finding("cache", "ok", str(folder))
+    else:
+        yield Finding(
+            "cache",
+            "broken",
+            f"weights cannot be stored in {folder}; give write access there, or choose a folder with {CACHE_VARIABLE}",
+        )
+
+
+def _weights_of(role: str, entry: Entry) -> Finding:
+    from models.weights import path_of, state
+
+    what, path = f"weights, {role}", path_of(entry)
+    try:
         found = state(entry)
-        detail = str(path_of(entry)) if found == "present" else f"{found}: peoplestream models pull {name}"
-        yield Finding(f"weights, {role}", "ok" if found == "present" else "absent", f"{name}: {detail}")
+    except OSError as error:
+        return Finding(what, "broken", f"{entry.name}: {path} cannot be read: {error.strerror}")
+    match found:
+        case "present":
+            return Finding(what, "ok", f"{entry.name}: {path}")
+        case "absent":
+            return Finding(what, "absent", f"{entry.name}: peoplestream models pull {entry.name}")
+        case _:
+            mend = f"fetch it again with peoplestream models pull {entry.name}"
+            return Finding(what, "broken", f"{entry.name}: {path} is damaged; {mend}")
+
+
+def _can_be_written(folder: Path) -> bool:
+    """Whether files can be made in `folder`, or it can be made itself."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def _show(findings: list[Finding]) -> None:
-    table = Table(box=None, show_header=False, pad_edge=False)
-    signs = {"ok": "[green]ok[/]", "absent": "[yellow]absent[/]", "broken": "[red]broken[/]"}
+    """One line each, never cut or folded: what is piped on is searched and copied."""
+    console = Console()
+    width = max(len(finding.what) for finding in findings)
     for finding in findings:
-        table.add_row(signs[finding.state], finding.what, finding.detail)
-    Console().print(table)
+        state = f"[{COLOURS[finding.state]}]{finding.state:<6}[/]"
+        console.print(f"{state}  {finding.what:<{width}}  {escape(finding.detail)}", highlight=False, soft_wrap=True)
 
 
 __all__ = ["Finding", "doctor"]

@@ -124,7 +124,10 @@ def pull(
 
 @models_app.command()
 def verify(names: Names = None, cache: Cache = None, as_json: AsJson = False) -> None:
-    """Compare files in the cache with the sha256 that they should have; exits 4 when one is damaged or missing."""
+    """Compare files in the cache with the sha256 that they should have.
+
+    Exits 4 when one is damaged, or named and missing. Without names, an empty cache is fine.
+    """
     zoo = load_zoo()
     states = {entry.name: state(entry, cache) for entry in _chosen(zoo, names, cache)}
     if as_json:

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from stream.cli.errors import CommandError, ExitCode
-from stream.wire import FrameResult, StreamStatus, Subscriber, to_json
+from stream.wire import EndpointError, FrameResult, StreamStatus, Subscriber, to_json
 
 _REFRESH = 0.25
 """Seconds between two pictures of the table."""
@@ -33,6 +33,7 @@ class _Figures:
     """What the table says of one stream; times are seconds of the monotonic clock, delays of the wall clock."""
 
     frames: int = 0
+    first: float = 0.0
     arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
     size: str = ""
     people: int = 0
@@ -41,19 +42,27 @@ class _Figures:
 
     def take(self, result: FrameResult) -> None:
         now = time.time()
-        self.frames += 1
         self.arrivals.append(time.monotonic())
+        self.first = self.first if self.frames else self.arrivals[-1]
+        self.frames += 1
         self.size = f"{result.width} x {result.height}"
         self.people = len(result.people)
         self.since_publish = now - result.published_at
         self.since_capture = None if result.clock == "file" else now - result.captured_at
 
-    def fps(self, now: float) -> float:
+    def fps(self, now: float, *, over: bool) -> float:
+        """Frames per second of late or, of a stream that is `over`, of all its life."""
+        if over:
+            return _rate(self.frames, self.first, self.arrivals[-1]) if self.arrivals else 0.0
         recent = [arrival for arrival in self.arrivals if now - arrival < _RECENT]
-        return (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 1 and recent[-1] > recent[0] else 0.0
+        return _rate(len(recent), recent[0], recent[-1]) if recent else 0.0
 
     def silence(self, now: float) -> float:
         return now - self.arrivals[-1] if self.arrivals else 0.0
+
+
+def _rate(frames: int, first: float, last: float) -> float:
+    return (frames - 1) / (last - first) if last > first else 0.0
 
 
 def watch(
@@ -72,17 +81,21 @@ def watch(
         float, typer.Option(min=0.1, metavar="SECONDS", help="Give up when no first frame comes within this time.")
     ] = 10.0,
 ) -> None:
-    r"""Watch what a publisher sends: who is where, how fast frames come, how old they are, how many were lost.
+    """Watch what a publisher sends: who is where, how fast frames come, how old they are, how many were lost.
 
-    \b
     peoplestream watch tcp://127.0.0.1:5555
-    peoplestream watch tcp://127.0.0.1:5555 --stream lobby --json --count 100 > lobby.jsonl
+
+    peoplestream watch tcp://127.0.0.1:5555 --stream lobby --json > lobby.jsonl
 
     It ends when every stream has ended, after --count frames, or with ctrl-C.
     """
     figures: dict[str, _Figures] = {}
     console = Console(stderr=as_json)
-    with Subscriber(endpoint, stream or None, until_end=True, server_key=server_key, keys=keys) as results:
+    try:
+        subscriber = Subscriber(endpoint, stream or None, until_end=True, server_key=server_key, keys=keys)
+    except EndpointError as error:
+        raise CommandError(str(error), ExitCode.USAGE) from None
+    with subscriber as results:
         try:
             if as_json:
                 _follow(results, figures, count, timeout, None)
@@ -91,6 +104,9 @@ def watch(
                     _follow(results, figures, count, timeout, live)
         except KeyboardInterrupt:
             pass  # the usual way to leave
+        finally:
+            if not as_json and not console.is_terminal:
+                console.print()  # in a file or pipe, rich leaves the last line open
         if as_json and results.lost.total():
             lost = ", ".join(f"{name} {frames}" for name, frames in results.lost.items() if frames)
             console.print(f"frames lost: {lost}", highlight=False)
@@ -147,7 +163,7 @@ def _table(results: Subscriber, figures: dict[str, _Figures]) -> Table:
             _state(status, seen.silence(now)),
             seen.size,
             str(seen.frames),
-            f"{seen.fps(now):.1f}",
+            f"{seen.fps(now, over=status is not None and status.state in ('ended', 'failed')):.1f}",
             str(seen.people),
             "" if seen.since_capture is None else f"{seen.since_capture * 1e3:.0f}",
             f"{seen.since_publish * 1e3:.1f}" if seen.frames else "",

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import difflib
+import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from models.errors import UnknownModelError
 from models.zoo import Role, load_zoo
 from stream.config import Config, ConfigError, Problem, StreamConfig
+from stream.settings.explaining import dotted, explain, shown
 from stream.settings.lined_yaml import KeyPath, Plain, read_yaml
 from stream.uri import local_path, missing, redact, relative_to, scheme, stream_id
-
-_EXPECTED = {
-    "bool_type": "must be true or false",
-    "float_type": "must be a number",
-    "int_type": "must be a whole number",
-    "model_type": "must be a section of options",
-    "string_type": "must be text",
-    "tuple_type": "must be a list",
-}
-_LONGEST_SHOWN = 60
 
 
 def load_config(path: Path | None = None, overrides: Sequence[str] = (), sources: Sequence[str] = ()) -> Config:
@@ -103,7 +96,7 @@ class _Draft:
             # A section whose options are all commented out reads as null and means its defaults.
             self._values = {k: v for k, v in document.value.items() if v is not None or k not in Config.model_fields}
         elif document.value is not None:
-            message = f"must be a mapping of options such as `streams:`, but is {_shown(document.value)}"
+            message = f"must be a mapping of options such as `streams:`, but is {shown(document.value)}"
             self._problems.append(Problem(f"{path}:1", "", message))
         if self._problems and not self._values:
             raise ConfigError(self._problems)
@@ -128,27 +121,44 @@ class _Draft:
 
     def override(self, override: str) -> None:
         """Set one value."""
-        dotted, equals, text = override.partition("=")
+        key, equals, text = override.partition("=")
         where = f"--set {redact(override)}"
-        if not equals or not all(dotted.strip().split(".")):
+        if not equals or not all(key.strip().split(".")):
             self._problems.append(Problem(where, "", "must look like section.option=value"))
             return
         document = read_yaml(text)
         self._problems += [Problem(where, "", message) for _, message in document.problems]
         if not document.problems:
-            self._set(tuple(dotted.strip().split(".")), document.value, where)
+            self._set(tuple(key.strip().split(".")), document.value, where)
 
     def config(self) -> Config:
         """The configuration that all this makes."""
-        config = None
-        try:
-            config = Config.model_validate(self._values)
-        except ValidationError as error:
-            self._problems += map(self._explain, error.errors(include_url=False))
-        self._problems += [*self._missing_files(), *self._unknown_models()]
+        config = self._judge()
+        self._problems += [*self._wrong_sources(), *self._blocked_folder(), *self._unknown_models()]
         if self._problems or config is None:
             raise ConfigError(sorted(self._problems, key=_line))
         return config
+
+    def _judge(self) -> Config | None:
+        """Validate. What is wrong is mended in a copy that is judged again: some checks need all else to be right."""
+        values = deepcopy(self._values)
+        mended: set[KeyPath] = set()
+        while True:
+            try:
+                config = Config.model_validate(values)
+            except ValidationError as error:
+                found = [(_path(details), details) for details in error.errors(include_url=False)]
+            else:
+                return None if mended else config
+            # In a section that was mended, options may not fit together just because of the default that was put in.
+            sections = {path[:1] for path in mended} - {("streams",)}
+            fresh = [(path, details) for path, details in found if path[:1] not in sections and path not in mended]
+            if not fresh:
+                return None
+            for path, details in fresh:
+                self._problems.append(Problem(self._origin(path), dotted(path), explain(details)))
+                _mend(values, path, len(self._problems))
+                mended.add(path)
 
     def _streams(self) -> list[Any]:
         streams = self._values.get("streams")
@@ -162,11 +172,11 @@ class _Draft:
             if isinstance(at, list):
                 if not key.isdecimal() or int(key) >= len(at):
                     message = f"there is no entry {key}; the first is 0 and there are {len(at)}"
-                    self._problems.append(Problem(where, _dotted(path), message))
+                    self._problems.append(Problem(where, dotted(path), message))
                     return
                 step = int(key)
             elif not isinstance(at, dict):
-                self._problems.append(Problem(where, _dotted(path), "is a single value and has no options"))
+                self._problems.append(Problem(where, dotted(path), "is a single value and has no options"))
                 return
             path = (*path, step)
             if depth == len(keys) - 1:
@@ -184,14 +194,21 @@ class _Draft:
         self._origins = {k: v for k, v in self._origins.items() if k[: len(path)] != path}
         self._in_file = {k for k in self._in_file if k[: len(path)] != path}
 
-    def _missing_files(self) -> Iterator[Problem]:
-        """What streams of the file name and is not there. A source from the command line is left to its own error."""
+    def _wrong_sources(self) -> Iterator[Problem]:
+        """Sources of the file that cannot be opened. One from the command line is left to its own error."""
         for key in sorted(self._in_file, key=str):
-            stream = self._streams()[int(key[1])]
-            path = local_path(stream["source"])
-            absent = missing(path) if path is not None else None
-            if absent:
-                yield Problem(self._origin(key), _dotted(key), absent)
+            wrong = _unusable(self._streams()[int(key[1])]["source"])
+            if wrong:
+                yield Problem(self._origin(key), dotted(key), wrong)
+
+    def _blocked_folder(self) -> Iterator[Problem]:
+        """A folder for recordings that is a file."""
+        record = self._values.get("record")
+        folder = record.get("dir") if isinstance(record, dict) else None
+        # os.path, since Path.exists raises for a name that is too long or may not be looked at
+        if isinstance(folder, str) and os.path.exists(folder) and not os.path.isdir(folder):  # noqa: PTH110, PTH112
+            key = ("record", "dir")
+            yield Problem(self._origin(key), dotted(key), f"must be a folder, but {folder} is a file")
 
     def _unknown_models(self) -> Iterator[Problem]:
         """Models that the zoo does not have, or has for another role."""
@@ -203,17 +220,49 @@ class _Draft:
                     load_zoo().entry(name, role)
                 except UnknownModelError as error:
                     key = (role, "model")
-                    yield Problem(self._origin(key), _dotted(key), str(error))
+                    yield Problem(self._origin(key), dotted(key), str(error))
 
     def _origin(self, path: KeyPath) -> str:
         while path not in self._origins and path:
             path = path[:-1]
         return self._origins.get(path, "")
 
-    def _explain(self, error: ErrorDetails) -> Problem:
-        """Pydantic's error in our words."""
-        path = (*error["loc"], *error.get("ctx", {}).get("at", ()))
-        return Problem(self._origin(path), _dotted(path), _message(error))
+
+def _path(error: ErrorDetails) -> KeyPath:
+    return (*error["loc"], *error.get("ctx", {}).get("at", ()))
+
+
+def _mend(values: dict[str, Any], path: KeyPath, number: int) -> None:
+    """Make the option right that holds `path`: by its default, or by text of its own (`number`) where it has none."""
+    if path[0] == "streams" and len(path) > 1:
+        i = int(path[1])
+        needed = {"id": f"unknown-{number}", "source": "unknown"}
+        if len(path) == 2:
+            values["streams"][i] = needed
+        elif path[2] in needed:
+            values["streams"][i][path[2]] = needed[str(path[2])]
+        else:
+            values["streams"][i].pop(path[2], None)
+    elif len(path) == 1:
+        values.pop(str(path[0]), None)
+    elif isinstance(section := values.get(str(path[0])), dict):
+        section.pop(path[1], None)
+
+
+def _unusable(source: str) -> str | None:
+    """One sentence where it can be told without opening `source` that it cannot be opened, else None."""
+    path = local_path(source)
+    if path is not None:
+        return missing(path)
+    if scheme(source) == "testpattern":
+        from stream.sources import SourceError  # here, since they load OpenCV and FFmpeg
+        from stream.sources.pattern import PatternReader
+
+        try:
+            PatternReader(source, Counter()).close()
+        except SourceError as error:
+            return str(error)
+    return None
 
 
 def _alone(problem: Problem) -> Problem:
@@ -233,67 +282,7 @@ def _free_id(source: str, taken: Collection[object]) -> str:
     return name
 
 
-def _message(error: ErrorDetails) -> str:
-    kind, found = error["type"], error["input"]
-    if kind == "extra_forbidden":
-        return _unknown(error["loc"])
-    if kind == "missing":
-        return "is missing"
-    if "at" in error.get("ctx", {}):  # a value that is fine by itself and wrong beside another
-        return error["msg"]
-    said = _EXPECTED.get(kind) or re.sub(r"^\w+ should ", "must ", error["msg"]).removeprefix("Value error, ")
-    message = f"{said}, but is {_shown(found)}"
-    if kind == "literal_error" and isinstance(found, str):
-        close = difflib.get_close_matches(found, re.findall(r"'([^']*)'", error["ctx"]["expected"]), n=1)
-        message += f"; did you mean {close[0]}?" if close else ""
-    return message
-
-
-def _unknown(path: KeyPath) -> str:
-    """Say that there is no such key, and which one was probably meant: a similar one here, or the same elsewhere."""
-    key = str(path[-1])
-    siblings = _options(path[:-1])
-    close = difflib.get_close_matches(key, siblings, n=1)
-    if not close:
-        close = [f"{name}.{key}" for name in Config.model_fields if key in _options((name,))][:1]
-        return "unknown key" + (f"; did you mean {close[0]}?" if close else f"; known are {', '.join(siblings)}")
-    return f"unknown key; did you mean {_dotted((*path[:-1], close[0]))}?"
-
-
-def _options(path: KeyPath) -> list[str]:
-    """The names of the options in the section at `path`."""
-    section: type[BaseModel] = Config
-    for key in path:
-        if isinstance(key, str) and key in section.model_fields:
-            annotation = section.model_fields[key].annotation
-            inner = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
-            section = next((kind for kind in inner if issubclass(kind, BaseModel)), section)
-    return list(section.model_fields)
-
-
 def _line(problem: Problem) -> int:
     """Sorts the problems of the file by line; those of the command line come behind."""
     match = re.search(r":(\d+)$", problem.where)
     return int(match[1]) if match and not problem.where.startswith("--") else sys.maxsize
-
-
-def _dotted(path: KeyPath) -> str:
-    return ".".join(map(str, path))
-
-
-def _shown(value: object) -> str:
-    """`value` as a person would call it, without credentials."""
-    match value:
-        case None:
-            return "empty"
-        case bool():
-            return str(value).lower()
-        case str():
-            text = redact(value)
-            return "the text " + repr(text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "...")
-        case dict():
-            return "a section of options"
-        case list():
-            return "a list"
-        case _:
-            return repr(value)

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from stream.cli.app import app
 from stream.cli.config import config_app
+from stream.cli.errors import ExitCode, exit_code
 from stream.config import Config, ConfigError
 from stream.settings import default_text
 
@@ -38,6 +40,12 @@ def test_check_tells_every_problem_on_stderr_and_exits_with_2(bad: Path) -> None
     result = call("check", bad)
     assert result.exit_code == 2 and result.stdout == ""
     assert [line.split(": ")[0] for line in result.stderr.splitlines()] == [f"{bad}:1", f"{bad}:2"]
+
+
+@pytest.mark.parametrize(("option", "value"), [("--publish", "localhost:5555"), ("--record", __file__)])
+def test_a_run_begins_with_what_check_refuses(option: str, value: str) -> None:
+    error = CliRunner().invoke(app, ["run", "--source", "testpattern://64x48@25", option, value]).exception
+    assert isinstance(error, ConfigError) and exit_code(error) == ExitCode.USAGE
 
 
 def test_check_speaks_json_to_machines(good: Path, tmp_path: Path) -> None:

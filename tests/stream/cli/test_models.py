@@ -165,6 +165,11 @@ def test_verify_of_an_empty_cache_says_that_there_is_nothing(run: Callable[..., 
     assert "nothing was fetched yet" in result.stdout
 
 
+def test_the_help_of_verify_promises_4_for_an_empty_cache() -> None:
+    group = typer.main.get_command(command.models_app)
+    assert "Without names, an empty cache is fine" in " ".join((group.commands["verify"].help or "").split())
+
+
 def test_every_sub_command_explains_itself() -> None:
     group = typer.main.get_command(command.models_app)
     assert sorted(group.commands) == ["list", "pull", "show", "verify"]

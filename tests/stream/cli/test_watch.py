@@ -6,9 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
+from stream.cli.watch import _Figures
 from stream.wire import Publisher, StreamStatus, from_json
 from tests.stream.wire.samples import make_info, make_result
 
@@ -67,6 +71,48 @@ def test_nobody_publishes_and_nothing_is_said() -> None:
     )
     assert done.returncode == 3
     assert "nothing came from tcp://127.0.0.1:9 within 0.2 s" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_what_is_said_without_a_terminal_follows_on_the_line_of_the_table() -> None:
+    command = [*COMMAND, "tcp://127.0.0.1:9", "--timeout", "0.2"]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False, env=WIDE
+    )
+    lines = [line.rstrip() for line in done.stdout.splitlines()]
+    assert lines[-2] == "waiting for tcp://127.0.0.1:9 ..."
+    assert lines[-1].startswith("peoplestream: nothing came")
+
+
+def test_what_is_no_endpoint_has_another_exit_code_than_2() -> None:
+    done = subprocess.run([*COMMAND, "localhost:5555"], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "it is no endpoint" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_help_shows_marks_of_its_layout() -> None:
+    done = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, timeout=60, check=True, env=WIDE)
+    assert "\b" not in done.stdout and "\\b" not in done.stdout
+    assert "--stream lobby --json > lobby.jsonl" in done.stdout
+
+
+def test_the_rate_of_a_stream_that_has_ended_is_that_of_its_last_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = _Figures()
+    for moment in (100.0, 104.0, 108.0, 110.0, 110.5):
+        monkeypatch.setattr(time, "monotonic", lambda moment=moment: moment)
+        figures.take(make_result())
+    assert figures.fps(111.0, over=False) == 2.0
+    assert figures.fps(200.0, over=True) == pytest.approx(4 / 10.5)
+
+
+@pytest.mark.parametrize("moments", [(), (100.0,)])
+def test_the_rate_of_too_few_frames_is_a_division_by_zero(
+    monkeypatch: pytest.MonkeyPatch, moments: tuple[float, ...]
+) -> None:
+    figures = _Figures()
+    for moment in moments:
+        monkeypatch.setattr(time, "monotonic", lambda moment=moment: moment)
+        figures.take(make_result())
+    assert figures.fps(100.0, over=True) == figures.fps(100.0, over=False) == 0.0
 
 
 def test_ctrl_c_leaves_a_traceback() -> None:

@@ -109,6 +109,75 @@ def test_everything_that_is_wrong_is_told_at_once_in_the_order_of_the_file(write
     ]  # fmt: skip
 
 
+def test_what_spans_options_is_told_a_round_after_the_rest(write: Write) -> None:
+    text = (
+        "streams:\n  - {id: a, source: lobby.mp4, region: [[0, 0], [0, 2], [1, 1]]}\n  - {id: a, source: lobby.mp4}\n"
+        "  - 7\n  - {id: b, source: lobby.mp4}\n  - {id: b, source: ''}\n  - {id: c d, source: lobby.mp4}\n"
+        "pose: {model: null, backend: openvin}\ndetector: {model: yolo}\nthreads: x\nfoo: 1\n"
+    )
+    assert [problem.split(": ")[:2] for problem in problems(write(text))] == [
+        ["run.yaml:1", "masks.model"],
+        ["run.yaml:2", "streams.0.region.1.1"], ["run.yaml:3", "streams.1.id"], ["run.yaml:4", "streams.2"],
+        ["run.yaml:6", "streams.4.source"], ["run.yaml:6", "streams.4.id"], ["run.yaml:7", "streams.5.id"],
+        ["run.yaml:8", "pose.backend"], ["run.yaml:9", "detector.model"], ["run.yaml:10", "threads"],
+        ["run.yaml:11", "foo"],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("record: {segment_seconds: x, keep_segments: 3}", "record.segment_seconds"),
+        ("{pose: {model: null}, masks: {model: 3}}", "masks.model"),
+        ("1: x", "1"),
+        ("streams: [{1: x, id: a, source: lobby.mp4}]", "streams.0.1"),
+        ("{publish: {wait_seconds: x}, control: {endpoint: tcp://a:1}}", "publish.wait_seconds"),
+    ],
+)
+def test_one_mistake_is_told_as_two(write: Write, line: str, key: str) -> None:
+    (problem,) = problems(write(line + "\n"))
+    assert problem.startswith(f"run.yaml:1: {key}: ")
+
+
+@pytest.mark.parametrize("section", ["publish", "control"])
+@pytest.mark.parametrize(
+    "endpoint", ["localhost:5555", "http://a:80", "tcp://", "tcp://a", "tcp://a:65536", "tcp://a:b", "ipc://", ""]
+)
+def test_what_is_no_endpoint_is_noticed_only_by_the_run(write: Write, section: str, endpoint: str) -> None:
+    says = f"{section}.endpoint: must be like tcp://127.0.0.1:5555 or ipc:///run/people.sock, but is the text "
+    assert problems(write(f"{section}:\n  endpoint: '{endpoint}'\n")) == [f"run.yaml:2: {says}{endpoint!r}"]
+    override = f"{section}.endpoint='{endpoint}'"
+    assert problems(None, override) == [f"--set {override}: {says}{endpoint!r}"]
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["tcp://127.0.0.1:5555", "tcp://*:0", "tcp://[::1]:*", "tcp://eth0:1", "ipc:///run/a b.sock", "ipc://@x"],
+)
+def test_an_endpoint_is_refused(endpoint: str) -> None:
+    assert load_config(overrides=[f"publish.endpoint='{endpoint}'"]).publish.endpoint == endpoint
+
+
+@pytest.mark.parametrize("source", ["testpattern://foo", "testpattern://9x9@25", "testpattern://64x48@25?frames=0"])
+def test_a_test_pattern_that_is_none_is_noticed_only_by_the_run(write: Write, source: str) -> None:
+    (problem,) = problems(write(f"streams:\n  - id: a\n    source: {source}\n"))
+    assert problem.startswith(f"run.yaml:3: streams.0.source: {source}: ")
+
+
+def test_a_file_in_place_of_the_folder_for_recordings_is_noticed_only_by_the_run(write: Write, tmp_path: Path) -> None:
+    file = tmp_path / "lobby.mp4"
+    says = f"record.dir: must be a folder, but {file} is a file"
+    with pytest.raises(ConfigError) as failure:
+        load_config(write(f"record:\n  dir: {file}\n"))
+    assert str(failure.value) == f"{tmp_path}/run.yaml:2: {says}"
+    assert problems(None, f"record.dir={file}") == [f"--set record.dir={file}: {says}"]
+
+
+def test_a_folder_for_recordings_that_is_not_there_yet_is_refused(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "new" / "one", tmp_path / ("x" * 300)):
+        assert load_config(overrides=[f"record.dir={folder}"]).record.dir == str(folder)
+
+
 def test_a_missing_file_is_told_with_its_line_and_its_neighbour(write: Write, tmp_path: Path) -> None:
     path = write("streams:\n  - id: a\n    source: loby.mp4\n")
     with pytest.raises(ConfigError) as failure:

@@ -1,0 +1,70 @@
+"""`peoplestream doctor`: what it says of a machine on which a run would fail."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from models.weights import path_of
+from models.zoo import load_zoo
+from stream.cli import doctor as command
+
+app = typer.Typer()
+app.command()(command.doctor)
+
+
+def examine(cache: Path) -> tuple[int, dict[str, tuple[str, str]]]:
+    """The exit code, and state and detail of every finding."""
+    result = CliRunner().invoke(app, ["--json"], env={"PEOPLESTREAM_CACHE": str(cache)})
+    findings = json.loads(result.stdout)["findings"]
+    return result.exit_code, {finding["what"]: (finding["state"], finding["detail"]) for finding in findings}
+
+
+@pytest.mark.parametrize("below", ["", "x"])
+def test_a_cache_that_cannot_be_made_is_fine(tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").touch()
+    cache = tmp_path / "file" / below
+    code, findings = examine(cache)
+    assert code == 1
+    assert findings["cache"][0] == "broken" and f"weights cannot be stored in {cache}" in findings["cache"][1]
+
+
+def test_damaged_weights_are_merely_absent(tmp_path: Path) -> None:
+    path = path_of(load_zoo().entry("yolox-tiny-humanart"), tmp_path)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"damaged")
+    code, findings = examine(tmp_path)
+    state, detail = findings["weights, detector"]
+    assert (code, state) == (1, "broken")
+    assert f"{path} is damaged" in detail and "peoplestream models pull yolox-tiny-humanart" in detail
+
+
+def test_weights_that_are_still_to_be_fetched_are_a_failure(tmp_path: Path) -> None:
+    code, findings = examine(tmp_path / "new" / "cache")
+    assert code == 0
+    assert findings["weights, pose"] == ("absent", "rtmpose-s-halpe26: peoplestream models pull rtmpose-s-halpe26")
+    assert findings["cache"] == ("ok", str(tmp_path / "new" / "cache"))
+
+
+def test_weights_that_may_not_be_read_are_a_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("models.weights.state", refuse)
+    code, findings = examine(tmp_path)
+    assert code == 1
+    assert (
+        findings["weights, masks"][0] == "broken"
+        and "cannot be read: Permission denied" in findings["weights, masks"][1]
+    )
+
+
+def test_paths_and_brackets_are_cut_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    detail = "/" + "folder/" * 40 + "peoplestream[cpu]"
+    monkeypatch.setattr(command, "_examine", lambda: iter([command.Finding("weights", "ok", detail)]))
+    result = CliRunner().invoke(app, [], env={"COLUMNS": "40"})
+    assert result.stdout == f"ok      weights  {detail}\n"
