@@ -115,8 +115,9 @@ class Inbox:
 class Batcher:
     """Collects what is ready.
 
-    A batch goes out when it is full, when every open stream has a frame in it, or when its first frame has waited for
-    the deadline. Streams take turns, and the turn goes on from batch to batch, so that none starves.
+    A batch has one frame of a stream at most: a second one would make the first wait. It goes out when it is full, when
+    every open stream has a frame in it, or when its first frame has waited for the deadline. Streams take turns, and
+    the turn goes on from batch to batch, so that none starves.
 
     Args:
         size: frames in a batch at most.
@@ -171,12 +172,14 @@ class Batcher:
         return self._ended
 
     def _complete(self) -> bool:
-        waiting = sum(len(inbox) for inbox in self._inboxes)
-        return waiting >= self._size or not any(inbox._awaited() for inbox in self._inboxes)
+        ready = sum(1 for inbox in self._inboxes if inbox)
+        return ready >= self._size or not any(inbox._awaited() for inbox in self._inboxes)
 
     def _take(self) -> list[Waiting]:
         batch: list[Waiting] = []
-        while len(batch) < self._size and any(self._inboxes):
+        for _ in range(len(self._inboxes)):
+            if len(batch) == self._size:
+                break
             inbox = self._inboxes[0]
             self._inboxes.rotate(-1)
             if inbox:

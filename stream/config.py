@@ -150,7 +150,7 @@ class DecodeConfig(Section):
 class BatchConfig(Section):
     """Frames of several streams in one call of the networks."""
 
-    size: Annotated[int, Field(ge=1, description="frames in a batch at most")] = 4
+    size: Annotated[int, Field(ge=1, description="frames in a batch at most, one of a stream")] = 4
     deadline_ms: Annotated[
         float, Field(ge=0, description="how long the first frame of a batch waits for others, milliseconds")
     ] = 20.0

@@ -16,7 +16,8 @@ VIDEO = "vtest"
 def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the video and the results go.")] = Path("out"),
     seconds: Annotated[
-        float | None, typer.Option(min=0.1, metavar="SECONDS", help="Watch only so much of the video; all of it by default.")
+        float | None,
+        typer.Option(min=0.1, metavar="SECONDS", help="Watch only so much of the video; all of it by default."),
     ] = None,
     publish: Annotated[
         str | None, typer.Option(metavar="ENDPOINT", help="Publish results there too, such as tcp://127.0.0.1:5555.")

@@ -49,6 +49,14 @@ def test_a_batch_waits_for_a_stream_that_has_ended() -> None:
     assert time.monotonic() - start < 1
 
 
+def test_two_frames_of_one_stream_make_each_other_wait() -> None:
+    batcher = Batcher(size=8, deadline=60)
+    inboxes = {name: batcher.open(4, "every") for name in "ab"}
+    for name in "aab":
+        inboxes[name].put(frame(name), timeout=1)
+    assert [w.frame.stream for w in batcher.next(timeout=5) or []] == ["a", "b"]
+
+
 def test_frames_that_wait_in_a_closed_inbox_are_lost() -> None:
     batcher = Batcher(size=1, deadline=0)
     inbox = batcher.open(4, "every")
