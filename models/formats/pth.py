@@ -12,6 +12,7 @@ import io
 import pickle
 import struct
 import zipfile
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -87,7 +88,7 @@ class _Stub:
     def extend(self, _items: object) -> None: ...
 
 
-class _Unpickler(pickle._Unpickler):
+class _Unpickler(pickle._Unpickler, ABC):
     """Rebuilds tensors from storages that `storage(key, dtype, length)` hands out.
 
     It is Python's own in Python: the one in C, and the opcode left out here, set memory aside as the file says.
@@ -117,9 +118,9 @@ class _Unpickler(pickle._Unpickler):
             raise CheckpointError("it holds storages that are views of others, a form of PyTorch before 0.4")
         return self.storage(str(key), dtype, length)
 
+    @abstractmethod
     def storage(self, key: str, dtype: torch.dtype, length: int) -> torch.Tensor:
         """The `length` elements kept under `key`, as a flat tensor."""
-        raise NotImplementedError
 
     # Bound methods, not functions, are handed to the pickle: it can set no attribute of them.
     def _rebuild_tensor(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -20,7 +21,7 @@ OpenReader: TypeAlias = Callable[["Counter[str]"], Reader]
 """Opens a medium for one pass; takes the counter of what the reader has to skip."""
 
 
-class Source:
+class Source(ABC):
     """The frames of one stream, read in the thread that iterates.
 
     Attributes:
@@ -55,8 +56,8 @@ class Source:
     ) -> None:
         self.close()
 
-    def __iter__(self) -> Iterator[Frame]:
-        raise NotImplementedError
+    @abstractmethod
+    def __iter__(self) -> Iterator[Frame]: ...
 
     def stop(self) -> None:
         """End the iteration before its next frame. May be called from any thread."""
