@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.backends import BackendName, Choice, CompileSpec, FromPixels, Precision, PrecisionName, compile_network
-from models.detect import YOLOX, YOLOXDetector
-from models.formats import onnx, pth
-from models.pose import RTMPose, RTMPoseEstimator
-from models.segment import BlazePose, BlazePoseSegmenter, load_tflite
-from models.tasks import Runner
+from torch import nn
+
+from models import detect, pose, segment
+from models.backends import BackendName, Choice, CompileSpec, Input, Precision, PrecisionName, compile_network
+from models.errors import WeightsError
+from models.serving import BuildDetector, BuildMasks, BuildPose, Compile, DetectorOptions, PoseOptions, Weights
+from models.tasks import Detector, PoseEstimator, Segmenter, TensorRunner
 from models.weights import Progress, fetch
-from models.zoo import ModelEntry, Role, Zoo
+from models.zoo import Architecture, ModelEntry, Role, Zoo
 
-LOWEST_PRECISION: dict[Role, Precision] = {"detector": "bfloat16", "pose": "float32", "masks": "float32"}
-"""The lowest precision that keeps the accuracy of a role; docs/models.md has the figures.
+log = logging.getLogger(__name__)
 
-In bfloat16 the detector loses .001 AP, but the pose .027, and the masks agree with their float32 form at an IoU of only
-.92."""
+DETECTORS: Mapping[Architecture, BuildDetector] = {"yolox": detect.yolox_detector}
+POSES: Mapping[Architecture, BuildPose] = {"rtmpose": pose.rtmpose_estimator}
+MASKS: Mapping[Architecture, BuildMasks] = {"blazepose": segment.blazepose_segmenter}
 
-PERSON = 0
-"""The class that the detectors keep: the first of COCO's 80."""
+PRETRAINED, RANDOM = "pretrained", "random"
+"""Weights that are not the path of a file: those of the zoo, and none at all."""
 
-COCO_KEYPOINTS = 17
-"""The keypoints that the pose networks keep: the first 17 of every set here are COCO's."""
+Wrap = Callable[[str, TensorRunner, tuple[Input, ...]], TensorRunner]
+"""Puts something, such as a stopwatch, around a compiled network.
 
-Wrap = Callable[[Role, Runner], Runner]
-"""Puts something, such as a stopwatch, around the compiled network of a role."""
+It is told the role, or "role/part" where that has several networks, and the network's inputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +41,6 @@ class Execution:
     threads: int = 1
 
 
-def load_network(entry: ModelEntry, path: Path) -> YOLOX | RTMPose | BlazePose:
-    """The network of `entry` with the weights at `path`, fused, and reduced to persons and COCO's keypoints.
-
-    Raises:
-        CheckpointError: the file does not hold this network.
-    """
-    if entry.architecture == "yolox":
-        detector = YOLOX.from_onnx(onnx.read(path)) if entry.format == "onnx" else YOLOX.from_checkpoint(pth.read(path))
-        return detector.keep_classes([PERSON]).fuse()
-    if entry.architecture == "rtmpose":
-        pose = RTMPose.from_onnx(onnx.read(path)) if entry.format == "onnx" else RTMPose.from_checkpoint(pth.read(path))
-        return pose.keep_keypoints(COCO_KEYPOINTS).fuse()
-    masks = BlazePose(str(entry.arguments.get("variant", "full")))
-    load_tflite(masks, path)
-    return masks.eval()
-
-
 class Builder:
     """Builds the tasks of a run from their names.
 
@@ -66,49 +50,71 @@ class Builder:
         progress: told of downloads.
         wrap: see `Wrap`.
 
-    Every method raises:
+    Attributes:
+        choices: how each network that was built runs, and why: role, or "role/part" -> choice.
+
+    Every method takes `weights`: "pretrained" for the zoo's, "random" for none, or the path of a file; and raises:
         UnknownModelError: the zoo has no such model of that role.
         WeightsError: its weights cannot be had, or are not what they should be.
+        CheckpointError: the file does not hold this network.
         BackendUnavailableError: it cannot run on the backend that was asked for.
     """
 
     def __init__(
         self, zoo: Zoo, cache: Path | None = None, progress: Progress | None = None, wrap: Wrap | None = None
     ) -> None:
+        self.choices: dict[str, Choice] = {}
         self._zoo = zoo
         self._cache = cache
         self._progress = progress
-        self._wrap = wrap or (lambda _, runner: runner)
+        self._wrap = wrap or (lambda _name, runner, _inputs: runner)
 
     def detector(
-        self,
-        name: str,
-        execution: Execution,
-        size: tuple[int, int],
-        *,
-        score: float = 0.1,
-        nms_iou: float = 0.65,
-        max_people: int = 100,
-    ) -> tuple[YOLOXDetector, Choice]:
-        """The detector `name` with an input of `size` (height, width); the rest as in `YOLOXDetector`."""
-        runner, choice = self._runner(name, "detector", execution, size)
-        return YOLOXDetector(runner, size, score, nms_iou, max_people), choice
+        self, name: str, execution: Execution, options: DetectorOptions, weights: str = PRETRAINED
+    ) -> Detector:
+        """The detector `name`."""
+        entry = self._zoo.entry(name, "detector")
+        build = DETECTORS[entry.architecture]
+        return build(self._weights(entry, weights), self._compiler("detector", execution), options)
 
-    def pose(self, name: str, execution: Execution) -> tuple[RTMPoseEstimator, Choice]:
+    def pose(
+        self, name: str, execution: Execution, options: PoseOptions | None = None, weights: str = PRETRAINED
+    ) -> PoseEstimator:
         """The pose network `name`."""
-        size = RTMPoseEstimator.size
-        runner, choice = self._runner(name, "pose", execution, size)
-        return RTMPoseEstimator(runner), choice
+        entry = self._zoo.entry(name, "pose")
+        build = POSES[entry.architecture]
+        return build(self._weights(entry, weights), self._compiler("pose", execution), options or PoseOptions())
 
-    def masks(self, name: str, execution: Execution) -> tuple[BlazePoseSegmenter, Choice]:
+    def masks(self, name: str, execution: Execution, weights: str = PRETRAINED) -> Segmenter:
         """The mask network `name`."""
-        runner, choice = self._runner(name, "masks", execution, BlazePoseSegmenter.size)
-        return BlazePoseSegmenter(runner), choice
+        entry = self._zoo.entry(name, "masks")
+        build = MASKS[entry.architecture]
+        return build(self._weights(entry, weights), self._compiler("masks", execution))
 
-    def _runner(self, name: str, role: Role, execution: Execution, size: tuple[int, int]) -> tuple[Runner, Choice]:
-        entry = self._zoo.entry(name, role)
-        network = load_network(entry, fetch(entry, self._cache, self._progress))
-        spec = CompileSpec(4, *size, LOWEST_PRECISION[role], execution.threads)
-        deployed = FromPixels(network, network.pixels)
-        compiled, choice = compile_network(deployed, spec, backend=execution.backend, precision=execution.precision)
-        return self._wrap(role, compiled), choice
+    def _weights(self, entry: ModelEntry, wanted: str) -> Weights:
+        if not entry.needs_weights:
+            return Weights(entry, None)
+        if wanted == RANDOM:
+            log.warning("%s runs with random weights: what it finds means nothing", entry.name)
+            return Weights(entry, None)
+        if wanted == PRETRAINED:
+            return Weights(entry, fetch(entry, self._cache, self._progress))
+        path = Path(wanted).expanduser()
+        if not path.exists():
+            raise WeightsError(
+                f"there is no file {path} with weights for {entry.name}; "
+                f"give the path of one, or {PRETRAINED!r} for the zoo's own"
+            )
+        return Weights(entry, path)
+
+    def _compiler(self, role: Role, execution: Execution) -> Compile:
+        def compile_part(
+            network: nn.Module, *inputs: Input, lowest: Precision = "float32", part: str = ""
+        ) -> TensorRunner:
+            spec = CompileSpec(inputs, lowest, execution.threads)
+            compiled, choice = compile_network(network, spec, backend=execution.backend, precision=execution.precision)
+            name = f"{role}/{part}" if part else role
+            self.choices[name] = choice
+            return self._wrap(name, compiled, inputs)
+
+        return compile_part

@@ -6,9 +6,9 @@ nothing of how that was compiled, and a backend knows nothing of tasks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,13 @@ Image: TypeAlias = npt.NDArray[np.uint8]
 class Runner(Protocol):
     """A compiled network: uint8 [B, H, W, 3] BGR pixels in, its float32 outputs out, all with B rows."""
 
-    def __call__(self, pixels: Image) -> tuple[Float, ...]: ...
+    def __call__(self, pixels: Image, /) -> tuple[Float, ...]: ...
+
+
+class TensorRunner(Protocol):
+    """A compiled network of any inputs: arrays with B rows in, its float32 outputs out, all with B rows."""
+
+    def __call__(self, *inputs: npt.NDArray[Any]) -> tuple[Float, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +41,28 @@ class PixelFormat:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Boxes:
-    """The persons in one image, best first: `xyxy` float32 [N, 4] in image pixels, `scores` float32 [N] in 0..1."""
-
-    xyxy: Float
-    scores: Float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Window:
     """A person's mask inside a window of the image: `bitmap` bool [h, w], its top-left pixel at `origin` (x, y)."""
 
     bitmap: Bool
     origin: tuple[int, int]
     score: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Boxes:
+    """The persons in one image, best first.
+
+    Attributes:
+        xyxy: float32 [N, 4] in image pixels. scores: float32 [N] in 0..1.
+        keypoints: float32 [N, 17, 3] in COCO's order, of a network that finds them together with the boxes.
+        masks: makes the N masks when it is called, of a network that finds them together with the boxes.
+    """
+
+    xyxy: Float
+    scores: Float
+    keypoints: Float | None = None
+    masks: Callable[[], list[Window | None]] | None = None
 
 
 class Detector(Protocol):

@@ -26,7 +26,8 @@ logger = logging.getLogger(__name__)
 CACHE_VARIABLE = "PEOPLESTREAM_CACHE"
 """Environment variable that moves the cache."""
 
-State = Literal["present", "absent", "corrupt"]
+State = Literal["present", "absent", "corrupt", "unpublished", "needless"]
+"""Of a file: "unpublished" where nobody is known to have it and the cache has it not; "needless" where none exists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,11 @@ def path_of(entry: Entry, cache: Path | None = None) -> Path:
 
 def state(entry: Entry, cache: Path | None = None) -> State:
     """Whether the file of `entry` is in the cache, with the bytes that it should have."""
+    if not entry.file:
+        return "needless"
     path = path_of(entry, cache)
     if not path.is_file():
-        return "absent"
+        return "absent" if entry.published else "unpublished"
     return "present" if _is_whole(entry, path) else "corrupt"
 
 
@@ -98,6 +101,11 @@ def fetch(entry: Entry, cache: Path | None = None, progress: Progress | None = N
         return path
     if found == "corrupt":
         logger.warning("%s does not have the sha256 that it should have; fetching it again", path)
+    if not entry.published:
+        raise WeightsError(
+            f"nobody has published weights of {entry.name}; give a file of your own with `weights: PATH` beside "
+            f"its name, or `weights: random` to try it without"
+        )
     tell = progress or (lambda _: None)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

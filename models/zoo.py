@@ -14,8 +14,26 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from models.errors import UnknownModelError
 
 Role = Literal["detector", "pose", "masks"]
-Architecture = Literal["yolox", "rtmpose", "blazepose"]
-Format = Literal["onnx", "pth", "tflite"]
+Architecture = Literal[
+    "yolox",
+    "yolov3",
+    "rtmdet",
+    "rtmdet-ins",
+    "rtmo",
+    "personlab",
+    "rtmpose",
+    "simplebaseline",
+    "hourglass",
+    "fcn8-pose",
+    "blazepose",
+    "contour",
+    "fcn8",
+    "pose2seg",
+    "mobilesam",
+    "eiseg",
+]
+Format = Literal["onnx", "pth", "tflite", "darknet", "tensorflow", "paddle"]
+Extra = Literal["keypoints", "masks"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -76,33 +94,49 @@ class Entry(_Record):
     """A file that can be fetched by name.
 
     Attributes:
-        file: its name in the cache.
+        file: its name in the cache; empty for a method that needs none.
         size: bytes, None where unknown.
         sha256: of the file, None where only its first eight digits are known: `sha256_prefix`.
+        unhashed: why neither is known, in a sentence; the size alone is compared then.
         licence: SPDX identifier, or a sentence.
         provenance: who made it, from what data, and what the terms of that data ask.
-        sources: where to fetch it, in order of preference.
+        sources: where to fetch it, in order of preference; empty where nobody published it.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
-    file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    file: str = Field(default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*)?$")
     size: int | None = Field(default=None, gt=0)
     sha256: Sha256 | None = None
     sha256_prefix: str | None = Field(default=None, pattern=r"^[0-9a-f]{8}$")
+    unhashed: str | None = None
     licence: str
     provenance: str
-    sources: tuple[UrlSource | IndexSource, ...] = Field(min_length=1)
+    sources: tuple[UrlSource | IndexSource, ...]
 
     @model_validator(mode="after")
-    def _has_one_digest(self) -> Self:
-        if (self.sha256 is None) == (self.sha256_prefix is None):
-            raise ValueError(f"{self.name} needs either sha256 or sha256_prefix")
+    def _can_be_verified(self) -> Self:
+        if bool(self.sources) > bool(self.file):
+            raise ValueError(f"{self.name} has sources, and so needs `file`, its name in the cache")
+        if self.sources and self.digests == 0:
+            raise ValueError(f"{self.name} has sources, and so needs sha256 or sha256_prefix, or to be `unhashed`")
+        if self.digests > 1:
+            raise ValueError(f"{self.name} needs one of sha256, sha256_prefix and unhashed, not several")
         return self
 
     @property
+    def digests(self) -> int:
+        """In how many ways its bytes are told from others'."""
+        return sum((self.sha256 is not None, self.sha256_prefix is not None, self.unhashed is not None))
+
+    @property
     def digest(self) -> str:
-        """What the file's sha256 has to begin with."""
+        """What the file's sha256 has to begin with; empty where nobody published one."""
         return self.sha256 or self.sha256_prefix or ""
+
+    @property
+    def published(self) -> bool:
+        """Whether its file can be fetched from somewhere."""
+        return bool(self.sources)
 
     @property
     def on_index(self) -> bool:
@@ -115,16 +149,32 @@ class ModelEntry(Entry):
 
     Attributes:
         default: whether the default configuration uses it.
+        gives: what a detector finds together with the boxes.
         arguments: of the network, such as {"scale": "tiny", "classes": 80}.
+        format: of the file; None for a method that has no weights.
         accuracy: what its authors published.
     """
 
     default: bool = False
     role: Role
+    gives: tuple[Extra, ...] = ()
     architecture: Architecture
     arguments: dict[str, str | int]
-    format: Format
+    format: Format | None
     accuracy: tuple[Figure, ...]
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if (self.format is None) != (not self.file):
+            raise ValueError(f"{self.name} needs both `file` and `format`, or for a method without weights neither")
+        if self.gives and self.role != "detector":
+            raise ValueError(f"{self.name}: only a detector `gives` something together with its boxes")
+        return self
+
+    @property
+    def needs_weights(self) -> bool:
+        """Whether there is a network behind it that somebody had to train."""
+        return self.format is not None
 
 
 AnyEntry = TypeVar("AnyEntry", bound=Entry)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from models.backends import Choice
+from models.backends import Choice, Input
 from models.build import Builder, Execution, Wrap
 from models.machine import cores
-from models.tasks import Float, Runner
+from models.serving import DetectorOptions, PoseOptions
+from models.tasks import Float, TensorRunner
 from models.weights import Progress
-from models.zoo import Role, load_zoo
+from models.zoo import load_zoo
 from stream.config import Config, DetectorConfig, MasksConfig, PoseConfig
 from stream.metrics import Metrics
 from stream.perception import EncodeMask, Perception
@@ -25,7 +26,8 @@ class Assembly:
 
     Attributes:
         workers: one perception for every thread that perceives.
-        models: role ("detector", "pose", "masks") -> name in the zoo. choices: role -> how it runs, and why.
+        models: role ("detector", "pose", "masks") -> name in the zoo.
+        choices: role, or "role/part" where it has several networks -> how it runs, and why.
         threads: processor threads that the networks use together.
     """
 
@@ -36,7 +38,7 @@ class Assembly:
 
 
 def assemble(config: Config, metrics: Metrics, progress: Progress | None = None, wrap: Wrap | None = None) -> Assembly:
-    """Build what `config` asks for; the time of each network goes to the series `model/<role>` of `metrics`.
+    """Build what `config` asks for; the time of each network goes to the series `model/<role>[/<part>]` of `metrics`.
 
     Args:
         config: names the models and how to run them.
@@ -45,16 +47,16 @@ def assemble(config: Config, metrics: Metrics, progress: Progress | None = None,
         wrap: put around each compiled network, inside its stopwatch.
 
     Raises:
-        UnknownModelError, WeightsError, BackendUnavailableError: see `models.build.Builder`.
+        UnknownModelError, WeightsError, CheckpointError, BackendUnavailableError: see `models.build.Builder`.
     """
     threads = config.threads or cores()
 
-    def timed(role: Role, runner: Runner) -> Runner:
-        inner = wrap(role, runner) if wrap else runner
+    def timed(name: str, runner: TensorRunner, inputs: tuple[Input, ...]) -> TensorRunner:
+        inner = wrap(name, runner, inputs) if wrap else runner
 
-        def run(pixels: npt.NDArray[np.uint8]) -> tuple[Float, ...]:
-            with metrics.timed(f"model/{role}"):
-                return inner(pixels)
+        def run(*inputs: npt.NDArray[Any]) -> tuple[Float, ...]:
+            with metrics.timed(f"model/{name}"):
+                return inner(*inputs)
 
         return run
 
@@ -63,21 +65,21 @@ def assemble(config: Config, metrics: Metrics, progress: Progress | None = None,
 
     builder = Builder(load_zoo(), progress=progress, wrap=timed)
     models: dict[str, str] = {"detector": config.detector.model}
-    choices: dict[str, Choice] = {}
-    detector, choices["detector"] = builder.detector(
+    size = config.detector.height, config.detector.width
+    detector = builder.detector(
         config.detector.model,
         execution(config.detector),
-        (config.detector.height, config.detector.width),
-        score=config.detector.score,
-        nms_iou=config.detector.nms_iou,
-        max_people=config.detector.max_people,
+        DetectorOptions(size, config.detector.score, config.detector.nms_iou, config.detector.max_people),
+        config.detector.weights,
     )
     pose = segmenter = None
     if config.pose.model is not None:
         models["pose"] = config.pose.model
-        pose, choices["pose"] = builder.pose(config.pose.model, execution(config.pose))
+        options = PoseOptions(config.pose.flip_test)
+        pose = builder.pose(config.pose.model, execution(config.pose), options, config.pose.weights)
     if config.masks.model is not None:
         models["masks"] = config.masks.model
-        segmenter, choices["masks"] = builder.masks(config.masks.model, execution(config.masks))
+        segmenter = builder.masks(config.masks.model, execution(config.masks), config.masks.weights)
     encode: EncodeMask = Polygon.encode if config.masks.encoding == "polygon" else Mask.encode
-    return Assembly((Perception(detector, pose, segmenter, metrics, encode),), models, choices, threads)
+    perception = Perception(detector, pose, segmenter, metrics, encode)
+    return Assembly((perception,), models, builder.choices, threads)

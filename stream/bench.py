@@ -11,10 +11,11 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from models.backends import Input, probe
 from models.machine import machine
-from models.tasks import Float, Image, Runner
-from models.zoo import Role
+from models.tasks import Float, TensorRunner
 from stream.assembly import assemble
 from stream.config import Config
 from stream.metrics import Metrics
@@ -36,32 +37,32 @@ class Sampler:
     """Keeps some of the batches that the networks get in a run, to measure the networks alone on them afterwards."""
 
     def __init__(self) -> None:
-        self._calls: Counter[Role] = Counter()
-        self._runners: dict[Role, Runner] = {}
-        self._batches: defaultdict[Role, list[Image]] = defaultdict(list)
+        self._calls: Counter[str] = Counter()
+        self._runners: dict[str, TensorRunner] = {}
+        self._batches: defaultdict[str, list[tuple[npt.NDArray[Any], ...]]] = defaultdict(list)
 
-    def wrap(self, role: Role, runner: Runner) -> Runner:
+    def wrap(self, name: str, runner: TensorRunner, _inputs: tuple[Input, ...] = ()) -> TensorRunner:
         """`runner`, whose inputs are looked at on their way; see `models.build.Wrap`."""
-        self._runners[role] = runner
+        self._runners[name] = runner
 
-        def run(pixels: Image) -> tuple[Float, ...]:
-            if self._calls[role] % SAMPLE_EVERY == 0:
-                self._batches[role].append(pixels.copy())
-            self._calls[role] += 1
-            return runner(pixels)
+        def run(*inputs: npt.NDArray[Any]) -> tuple[Float, ...]:
+            if self._calls[name] % SAMPLE_EVERY == 0:
+                self._batches[name].append(tuple(array.copy() for array in inputs))
+            self._calls[name] += 1
+            return runner(*inputs)
 
         return run
 
-    def alone_ms(self, frames: int) -> dict[Role, float]:
+    def alone_ms(self, frames: int) -> dict[str, float]:
         """Milliseconds a frame that each network needs when nothing else runs, over a run of so many frames."""
         return {
-            role: _median_ms(partial(self._again, role)) / len(self._batches[role]) * calls / frames
-            for role, calls in self._calls.items()
+            name: _median_ms(partial(self._again, name)) / len(self._batches[name]) * calls / frames
+            for name, calls in self._calls.items()
         }
 
-    def _again(self, role: Role) -> None:
-        for pixels in self._batches[role]:
-            self._runners[role](pixels)
+    def _again(self, name: str) -> None:
+        for inputs in self._batches[name]:
+            self._runners[name](*inputs)
 
 
 def bench_pipeline(
@@ -110,27 +111,24 @@ def bench_decode(config: Config, frames: int) -> dict[str, Any]:
 
 def bench_infer(config: Config, batches: tuple[int, ...] = (1, 2, 4, 8)) -> dict[str, Any]:
     """Each network alone: milliseconds an image or a person, by batch size, on noise."""
-    runners: dict[Role, Runner] = {}
+    parts: dict[str, tuple[TensorRunner, tuple[Input, ...]]] = {}
 
-    def keep(role: Role, runner: Runner) -> Runner:
-        runners[role] = runner
+    def keep(name: str, runner: TensorRunner, inputs: tuple[Input, ...]) -> TensorRunner:
+        parts[name] = runner, inputs
         return runner
 
     assembly = assemble(config, Metrics(), wrap=keep)
-    sizes = {"detector": (config.detector.height, config.detector.width), "pose": (256, 192), "masks": (256, 256)}
-    random = np.random.default_rng(0)
     networks = {}
-    for role, runner in runners.items():
+    for name, (runner, inputs) in parts.items():
         by_batch = {}
         for batch in batches:
-            pixels = random.integers(0, 256, (batch, *sizes[role], 3), np.uint8)
-            by_batch[str(batch)] = round(_median_ms(partial(runner, pixels)) / batch, 3)
-        choice = assembly.choices[role]
-        networks[role] = {
-            "model": assembly.models[role],
+            by_batch[str(batch)] = round(_median_ms(partial(runner, *probe(inputs, batch))) / batch, 3)
+        choice = assembly.choices[name]
+        networks[name] = {
+            "model": assembly.models[name.partition("/")[0]],
             "backend": choice.backend,
             "precision": choice.precision,
-            "input": list(sizes[role]),
+            "input": [list(of.shape) for of in inputs] if len(inputs) > 1 else list(inputs[0].shape),
             "ms_by_batch": by_batch,
         }
     return {"networks": networks, "threads": assembly.threads, "machine": machine()}

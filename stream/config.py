@@ -40,6 +40,14 @@ Backend = Annotated[
     Literal["auto", "torch", "openvino"],
     Field(description="its runtime; auto: the fastest installed one that passes the parity check"),
 ]
+Weights = Annotated[
+    str,
+    Field(
+        min_length=1,
+        description="pretrained: the zoo's, fetched where needed; random: none, to try how fast it is; or the path of "
+        "your own file",
+    ),
+]
 Precision = Annotated[
     Literal["auto", "float32", "bfloat16"],
     Field(description="its arithmetic; auto: the lowest that keeps its accuracy"),
@@ -160,6 +168,7 @@ class DetectorConfig(Section):
     """Finding people."""
 
     model: Annotated[str, Field(description="name in the zoo: peoplestream models list")] = "yolox-tiny-humanart"
+    weights: Weights = "pretrained"
     height: Annotated[int, Field(ge=64, multiple_of=32, description="of the network's input, pixels")] = 480
     width: Annotated[int, Field(ge=64, multiple_of=32, description="of the network's input, pixels")] = 640
     score: Annotated[
@@ -176,7 +185,13 @@ class DetectorConfig(Section):
 class PoseConfig(Section):
     """Keypoints of the people found."""
 
-    model: Annotated[str | None, Field(description="name in the zoo; null: no keypoints")] = "rtmpose-s-halpe26"
+    model: Annotated[
+        str | None, Field(description="name in the zoo; null: no keypoints but those that the detector gives itself")
+    ] = "rtmpose-s-halpe26"
+    weights: Weights = "pretrained"
+    flip_test: Annotated[
+        bool, Field(description="look at everybody twice, once mirrored: a little more accurate at twice the time")
+    ] = False
     backend: Backend = "auto"
     precision: Precision = "auto"
 
@@ -184,7 +199,10 @@ class PoseConfig(Section):
 class MasksConfig(Section):
     """Masks of the people found, for the streams that want them."""
 
-    model: Annotated[str | None, Field(description="name in the zoo; null: no masks")] = "blazepose-full"
+    model: Annotated[
+        str | None, Field(description="name in the zoo; null: no masks but those that the detector gives itself")
+    ] = "blazepose-full"
+    weights: Weights = "pretrained"
     encoding: Annotated[
         Literal["rle", "polygon"],
         Field(description="as what they are sent and recorded: rle (exact) or polygon (outlines, half the bytes)"),

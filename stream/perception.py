@@ -8,7 +8,7 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from models.tasks import Detector, PoseEstimator, Segmenter
+from models.tasks import Boxes, Detector, PoseEstimator, Segmenter, Window
 from stream.types import KEYPOINTS, Bool, Float, Image, Mask, People, Polygon
 
 EncodeMask: TypeAlias = Callable[[Bool, tuple[int, int]], Mask | Polygon]
@@ -27,7 +27,10 @@ class _NoStopwatch:
 
 
 class Perception:
-    """Runs the networks over a batch. Pose and masks are optional; people of all frames share their batches."""
+    """Runs the networks over a batch; people of all frames share their batches.
+
+    Without a pose network the keypoints are the detector's own, where it finds any; and so are the masks.
+    """
 
     def __init__(
         self,
@@ -52,31 +55,38 @@ class Perception:
         """
         with self._stopwatch.timed("detect"):
             found = self._detector(images)
-        boxes = [image.xyxy for image in found]
         with self._stopwatch.timed("pose"):
-            keypoints = self._keypoints(images, boxes)
+            keypoints = self._keypoints(images, found)
         with self._stopwatch.timed("masks"):
-            windows = self._masks(images, boxes, keypoints, masks)
+            windows = self._masks(images, found, keypoints, masks)
         return [
             People.untracked(found_.xyxy, found_.scores, keypoints_, masks_, frame_size=image.shape[:2])
             for image, found_, keypoints_, masks_ in zip(images, found, keypoints, windows, strict=True)
         ]
 
-    def _keypoints(self, images: Sequence[Image], boxes: Sequence[Float]) -> list[Float]:
-        if self._pose is None:
-            return [np.zeros((len(of), len(KEYPOINTS), 3), np.float32) for of in boxes]
-        return self._pose(images, boxes)
+    def _keypoints(self, images: Sequence[Image], found: Sequence[Boxes]) -> list[Float]:
+        if self._pose is not None:
+            return self._pose(images, [of_image.xyxy for of_image in found])
+        none = np.zeros((len(KEYPOINTS), 3), np.float32)
+        return [
+            np.tile(none, (len(of_image.xyxy), 1, 1)) if of_image.keypoints is None else of_image.keypoints
+            for of_image in found
+        ]
 
     def _masks(
-        self, images: Sequence[Image], boxes: Sequence[Float], keypoints: Sequence[Float], wanted: Sequence[bool]
+        self, images: Sequence[Image], found: Sequence[Boxes], keypoints: Sequence[Float], wanted: Sequence[bool]
     ) -> list[tuple[Mask | Polygon | None, ...]]:
         chosen = [i for i, want in enumerate(wanted) if want]
         masks: list[tuple[Mask | Polygon | None, ...]] = [()] * len(images)
-        if self._segmenter is None or not chosen:
+        windows: list[list[Window | None]]
+        if not chosen:
             return masks
-        windows = self._segmenter(
-            [images[i] for i in chosen], [boxes[i] for i in chosen], [keypoints[i] for i in chosen]
-        )
+        if self._segmenter is None:
+            windows = [own() if (own := found[i].masks) else [] for i in chosen]
+        else:
+            windows = self._segmenter(
+                [images[i] for i in chosen], [found[i].xyxy for i in chosen], [keypoints[i] for i in chosen]
+            )
         for i, of_image in zip(chosen, windows, strict=True):
             masks[i] = tuple(
                 None if window is None else self._encode(window.bitmap, window.origin) for window in of_image

@@ -1,6 +1,7 @@
 """How a network is run: one small interface, several ways, chosen aloud."""
 
-from models.backends.base import Backend, BackendUnavailableError, Compiled, CompileSpec, Precision
+from models.backends.base import Backend, BackendUnavailableError, Compiled, CompileSpec, Input, Precision
+from models.backends.parity import probe
 from models.backends.pixels import FromPixels
 from models.backends.select import BackendName, Choice, PrecisionName, backends, compile_network
 
@@ -12,8 +13,10 @@ __all__ = [
     "CompileSpec",
     "Compiled",
     "FromPixels",
+    "Input",
     "Precision",
     "PrecisionName",
     "backends",
     "compile_network",
+    "probe",
 ]

@@ -37,13 +37,20 @@ class OpenVINOCompiled:
         import openvino
 
         core = _core()
-        example = torch.zeros((max(spec.batch, 2), spec.height, spec.width, 3), dtype=torch.uint8)
+        example = tuple(
+            torch.zeros((max(spec.batch, 2), *of.shape), dtype=getattr(torch, of.dtype)) for of in spec.inputs
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the tracer warns of shape arithmetic that is constant here
             # Tracing checks itself by running the network three times more; the parity gate does that better.
             traced = torch.jit.trace(network.eval(), example, check_trace=False)  # type: ignore[no-untyped-call]
             model = openvino.convert_model(traced, example_input=example)
-        model.reshape({0: [-1, spec.height, spec.width, 3]})
+        model.reshape(
+            {
+                number: [-1, *(-1 if axis in of.free else length for axis, length in enumerate(of.shape))]
+                for number, of in enumerate(spec.inputs)
+            }
+        )
         options: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": "bf16" if spec.precision == "bfloat16" else "f32",
             "INFERENCE_NUM_THREADS": spec.threads,
@@ -55,9 +62,10 @@ class OpenVINOCompiled:
         self._request = self._compiled.create_infer_request()
         self.device = str(core.get_property("CPU", "FULL_DEVICE_NAME"))
 
-    def __call__(self, pixels: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], ...]:
+    def __call__(self, *inputs: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], ...]:
         """Run one batch."""
-        results = self._request.infer({0: np.ascontiguousarray(pixels)}, share_inputs=True, share_outputs=False)
+        given = {number: np.ascontiguousarray(array) for number, array in enumerate(inputs)}
+        results = self._request.infer(given, share_inputs=True, share_outputs=False)
         return tuple(np.asarray(results[output], np.float32) for output in self._compiled.outputs)
 
 

@@ -65,7 +65,7 @@ def compile_network(
         BackendUnavailableError: nothing serves; the message lists every attempt.
     """
     tried: list[str] = []
-    pixels = probe(spec)
+    inputs = probe(spec.inputs)
     reference = TorchBackend().compile(network, replace(spec, precision="float32"))
     for candidate in candidates or backends():
         if backend not in ("auto", candidate.name):
@@ -76,7 +76,7 @@ def compile_network(
             except BackendUnavailableError as error:
                 tried.append(f"{candidate.name} {wanted}: {error}")
                 continue
-            error_ = relative_error(compiled, reference, pixels)
+            error_ = relative_error(compiled, reference, inputs)
             if error_ <= TOLERANCE[wanted]:
                 for attempt in tried:
                     log.warning("not used: %s", attempt)

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.backends import FromPixels, Input
+from models.formats import onnx, pth
 from models.pose import simcc
 from models.pose.crops import Crops
+from models.pose.flip import averaged
+from models.pose.rtmpose import SCALES, RTMPose
+from models.serving import COCO_KEYPOINTS, Compile, PoseOptions, Weights, random_network
 from models.tasks import Float, Image, Runner
-
-KEYPOINTS = 17
-"""Keypoints of COCO, which come first in every skeleton that RTMPose is published for."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,14 @@ class RTMPoseEstimator:
         size: height and width of its input, pixels.
         padding: how many times the box's width or height a crop shows.
         max_batch: persons per call of the network.
+        flip_test: whether everybody is looked at twice, once mirrored.
     """
 
     run: Runner
     size: tuple[int, int] = (256, 192)
     padding: float = 1.25
     max_batch: int = 32
+    flip_test: bool = False
 
     def __call__(self, images: Sequence[Image], boxes: Sequence[Float]) -> list[Float]:
         """Keypoints of everybody in `images`, uint8 [H, W, 3] BGR of any sizes; all go through the network together.
@@ -42,13 +46,42 @@ class RTMPoseEstimator:
             Of each image float32 [N, 17, 3]: x and y in its pixels, and a score 0..1, 0 where not found.
         """
         counts = [len(of_image) for of_image in boxes]
-        keypoints = np.zeros((sum(counts), KEYPOINTS, 3), np.float32)
+        keypoints = np.zeros((sum(counts), COCO_KEYPOINTS, 3), np.float32)
         owners = [image for image, count in zip(images, counts, strict=True) for _ in range(count)]
         crops = Crops.around(np.concatenate([*boxes, np.zeros((0, 4), np.float32)]), self.size, self.padding)
         for first in range(0, len(owners), self.max_batch):
             batch = slice(first, first + self.max_batch)
-            x, y = self.run(crops[batch].cut(owners[batch]))
-            places, scores = simcc.decode(x[:, :KEYPOINTS], y[:, :KEYPOINTS])
+            places, scores = simcc.decode(*self._look(crops[batch].cut(owners[batch])))
             keypoints[batch, :, :2] = crops[batch].to_image(places)
             keypoints[batch, :, 2] = scores
         return np.split(keypoints, np.cumsum(counts)[:-1]) if counts else []
+
+    def _look(self, pixels: Image) -> tuple[Float, Float]:
+        x, y = (axis[:, :COCO_KEYPOINTS] for axis in self.run(pixels))
+        if not self.flip_test:
+            return x, y
+        mirrored_x, mirrored_y = (axis[:, :COCO_KEYPOINTS] for axis in self.run(pixels[:, :, ::-1]))
+        return averaged(x, mirrored_x, along_x=True), averaged(y, mirrored_y, along_x=False)
+
+
+def rtmpose_estimator(weights: Weights, compile_network: Compile, options: PoseOptions) -> RTMPoseEstimator:
+    """An estimator with the weights of OpenMMLab, as published or exported to ONNX.
+
+    In bfloat16 it would lose .027 AP of keypoints, docs/models.md has the figures.
+
+    Raises:
+        CheckpointError: the file does not hold an RTMPose.
+    """
+    network = load_rtmpose(weights).keep_keypoints(COCO_KEYPOINTS).fuse()
+    runner = compile_network(FromPixels(network, network.pixels), Input.pixels(*RTMPoseEstimator.size))
+    return RTMPoseEstimator(runner, flip_test=options.flip_test)
+
+
+def load_rtmpose(weights: Weights) -> RTMPose:
+    """The network, answering for all the keypoints of its file."""
+    if weights.path is None:
+        arguments = weights.entry.arguments
+        return random_network(lambda: RTMPose(SCALES[str(arguments["scale"])], int(arguments["keypoints"])))
+    if weights.format == "onnx":
+        return RTMPose.from_onnx(onnx.read(weights.path))
+    return RTMPose.from_checkpoint(pth.read(weights.path))

@@ -5,16 +5,18 @@ Run as a program it is one camera: `python -m tests.faults.cameras rtsp|udp PORT
 
 from __future__ import annotations
 
+import ctypes
+import itertools
 import os
 import random
 import re
+import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +26,14 @@ import numpy as np
 
 FPS = 25
 SECRET = "hunter2"
+
+START = 30.0
+"""Seconds that a busy machine may need to start one."""
+
+_PR_SET_PDEATHSIG = 1
+
+_RTP_CLOCK = 90_000
+"""Ticks a second in the time stamps of video (RFC 6184)."""
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,7 +46,10 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
 
 
 class Camera:
-    """A camera in a process of its own; `size` and `codec` may be set anew before another `start`."""
+    """A camera in a process of its own; `size` and `codec` may be set anew before another `start`.
+
+    It ends with the thread that started it, whatever becomes of that.
+    """
 
     def __init__(self, kind: Literal["rtsp", "udp"] = "rtsp", key_frame_seconds: float = 0.5) -> None:
         self.kind = kind
@@ -45,6 +58,12 @@ class Camera:
         self.size = (320, 240)
         self.codec = "libx264"
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def url(self) -> str:
@@ -79,6 +98,9 @@ class Camera:
             stdout=subprocess.PIPE,
         )
         assert self._process.stdout is not None
+        if not select.select([self._process.stdout], [], [], START)[0]:
+            self.kill()
+            raise TimeoutError(f"the camera was not ready within {START:g} s")
         assert self._process.stdout.readline() == b"ready\n"
 
     def kill(self) -> None:
@@ -92,13 +114,11 @@ class Camera:
 
     def freeze(self) -> None:
         """Let it hang, with its connections open."""
-        assert self._process is not None
-        os.kill(self._process.pid, signal.SIGSTOP)
+        os.kill(self.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let it go on."""
-        assert self._process is not None
-        os.kill(self._process.pid, signal.SIGCONT)
+        os.kill(self.pid, signal.SIGCONT)
 
 
 class Line:
@@ -109,10 +129,13 @@ class Line:
     * `noise`: damages the video in every packet of RTP
     * `deny`: answers every request with 401 itself
     * `cut`: hangs up
+
+    `clock_shift` may be changed as well: seconds by which the time stamps of the video are moved on.
     """
 
     def __init__(self, port: int) -> None:
         self.mode: Literal["clear", "drip", "noise", "deny", "cut"] = "clear"
+        self.clock_shift = 0.0
         self.asked = 0
         self._server = port
         self._closed = threading.Event()
@@ -162,18 +185,33 @@ class Line:
     def _carry(self, source: socket.socket, sink: socket.socket) -> None:
         source.settimeout(0.1)
         from_server = source.getpeername()[1] == self._server
-        rng = random.Random(0)
+        rng, rest = random.Random(0), b""
         with suppress(OSError):
             while not self._closed.is_set() and self.mode != "cut":
                 with suppress(TimeoutError):
-                    data = source.recv(20 if self.mode == "drip" and from_server else 1 << 16)
+                    dripping = self.mode == "drip" and from_server
+                    data = source.recv(20 if dripping else 1 << 16)
                     if not data:
                         return
-                    if from_server and self.mode == "drip":
+                    if dripping:
                         time.sleep(0.1)
-                    if from_server and self.mode == "noise" and data[:1] != b"R":
-                        data = _damaged(data, rng)
+                        data, rest = rest + data, b""
+                    elif from_server:
+                        units, rest = _split(rest + data)
+                        data = b"".join(self._disturbed(unit, rng) for unit in units)
                     sink.sendall(data)
+
+    def _disturbed(self, unit: bytes, rng: random.Random) -> bytes:
+        """A packet of RTP with other time stamps (RFC 3550, 5.1) and, in noise, damage behind its first bytes."""
+        if not unit.startswith(b"$"):
+            return unit
+        packet = bytearray(unit)
+        stamp = int.from_bytes(packet[8:12]) + round(self.clock_shift * _RTP_CLOCK)
+        packet[8:12] = (stamp % 2**32).to_bytes(4)
+        if self.mode == "noise":
+            for i in range(4 + 20, len(packet), 7):
+                packet[i] = rng.randrange(256)
+        return bytes(packet)
 
     def _deny(self, client: socket.socket) -> None:
         client.settimeout(2)
@@ -185,27 +223,28 @@ class Line:
             )
 
 
-def _damaged(data: bytes, rng: random.Random) -> bytes:
-    """The same packets of RTP in RTSP (`$`, channel, length), but their video spoilt behind the first bytes."""
-    spoilt = bytearray(data)
-    at = 0
-    while at + 4 < len(spoilt) and spoilt[at] == ord("$"):
-        length = int.from_bytes(spoilt[at + 2 : at + 4])
-        for i in range(at + 4 + 20, min(at + 4 + length, len(spoilt)), 7):
-            spoilt[i] = rng.randrange(256)
-        at += 4 + length
-    return bytes(spoilt)
+def _split(data: bytes) -> tuple[list[bytes], bytes]:
+    """The packets of RTP in RTSP (`$`, channel, length) and the answers in `data`; and the beginning of the next one."""
+    units = []
+    while len(data) >= 4:
+        end = len(data)
+        if data.startswith(b"$"):
+            end = 4 + int.from_bytes(data[2:4])
+        elif data.startswith(b"RTSP"):
+            head, _, _ = data.partition(b"\r\n\r\n")
+            length = re.search(rb"Content-Length: *(\d+)", head)
+            end = len(head) + 4 + (int(length[1]) if length else 0)
+        if len(data) < end:
+            break
+        units.append(data[:end])
+        data = data[end:]
+    return units, data
 
 
-def _pictures(width: int, height: int) -> Iterator[np.ndarray]:
-    """Noise that fills packets, 25 pictures a second."""
-    rng = np.random.default_rng(0)
-    texture = rng.integers(0, 255, (height, width, 3), np.uint8)
-    due = time.monotonic()
-    for index in range(10**9):
-        yield np.roll(texture, 8 * index, axis=1)
-        due += 1 / FPS
-        time.sleep(max(0.0, due - time.monotonic()))
+def _pictures(width: int, height: int) -> list[np.ndarray]:
+    """Noise that fills packets, and moves; begins again after the last."""
+    texture = np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
+    return [np.roll(texture, shift, axis=1) for shift in range(0, width, 8)]
 
 
 def _ready() -> None:
@@ -217,12 +256,11 @@ def _serve_rtsp(port: int, width: int, height: int) -> None:
     import rtsp
 
     with rtsp.Source(f"rtsp://127.0.0.1:{port}/cam", fps=FPS) as source:
-        pictures = _pictures(width, height)
-        source.put(next(pictures))
+        for picture in _pictures(width, height):  # it keeps what it is given, and shows it again and again
+            source.put(picture)
         source.wait_encoding_started()
         _ready()
-        for picture in pictures:
-            source.put(picture)
+        source.serve_forever()
 
 
 def _send_udp(port: int, width: int, height: int, codec: str, gop: int) -> None:
@@ -235,11 +273,15 @@ def _send_udp(port: int, width: int, height: int, codec: str, gop: int) -> None:
         if codec == "libx264":
             stream.options = {"preset": "ultrafast", "tune": "zerolatency"}
         _ready()
-        for picture in _pictures(width, height):
+        due = time.monotonic()
+        for picture in itertools.cycle(_pictures(width, height)):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "bgr24")))
+            due += 1 / FPS
+            time.sleep(max(0.0, due - time.monotonic()))
 
 
 if __name__ == "__main__":
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     kind, *sizes, codec, gop = sys.argv[1:]
     port, width, height = map(int, sizes)
     if kind == "rtsp":

@@ -127,6 +127,10 @@ class Watch:
         """When the newest frame of a stream was published."""
         return self.results[stream][-1].published_at if self.results[stream] else 0.0
 
+    def statuses_of(self, stream: str, state: str) -> list[StreamStatus]:
+        """What a subscriber was told of a stream in this state."""
+        return [status for status in self.statuses if (status.stream, status.state) == (stream, state)]
+
     def decoder(self, stream: str) -> int:
         """The process that decodes a stream."""
         for pid in children():

@@ -52,7 +52,7 @@ def test_the_default_configuration_names_models_of_the_zoo_in_their_roles() -> N
 
 def test_digests_agree_with_the_digits_in_the_publishers_file_names() -> None:
     published = [model for model in load_zoo().models if model.sha256_prefix]
-    assert len(published) == 13
+    assert len(published) >= 13
     assert all(model.sha256_prefix in model.file and str(model.sources[0]).endswith(model.file) for model in published)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.backends import CompileSpec, FromPixels
+from models.backends import CompileSpec, FromPixels, Input
 from models.backends.torch_cpu import TorchBackend
 from models.detect import SCALES, YOLOX, YOLOXDetector
 from models.pose import SCALES as POSE_SCALES
@@ -90,6 +90,40 @@ def test_a_run_without_pose_and_masks_needs_them() -> None:
     assert len(people) == 3 and people.masks == () and (people.keypoints == 0).all()
 
 
+class FindsAll(Marked):
+    """A detector that finds keypoints and masks too; `made` says of which images masks were made."""
+
+    def __init__(self) -> None:
+        self.made: list[int] = []
+
+    def __call__(self, images: Sequence[Image]) -> list[Boxes]:
+        return [self._all(found) for found in super().__call__(images)]
+
+    def _all(self, found: Boxes) -> Boxes:
+        keypoints = np.full((len(found.xyxy), 17, 3), 0.5, np.float32)
+
+        def masks() -> list[Window | None]:
+            self.made.append(len(found.xyxy))
+            return [Window(np.ones((4, 4), np.bool_), (0, 0))] * len(found.xyxy)
+
+        return Boxes(found.xyxy, found.scores, keypoints, masks)
+
+
+def test_what_a_detector_finds_beside_boxes_is_lost() -> None:
+    detector = FindsAll()
+    everyone = Perception(detector)([image(2), image(3)], [False, True])
+    assert [len(people.masks) for people in everyone] == [0, 3]
+    assert detector.made == [3], "masks were made that nobody asked for"
+    assert all((people.keypoints == 0.5).all() for people in everyone)
+
+
+def test_a_pose_or_mask_network_is_overruled_by_what_the_detector_finds() -> None:
+    detector, segmenter = FindsAll(), Filled()
+    (people,) = Perception(detector, AtCorner(), segmenter)([image(2)], [True])
+    assert (people.keypoints[:, 0, :2] == people.boxes[:, :2]).all()
+    assert detector.made == [] and segmenter.seen == [2]
+
+
 @pytest.fixture(scope="module")
 def tiny() -> Perception:
     """Random networks of real shape, run by eager PyTorch: real pre- and post-processing, meaningless answers."""
@@ -97,7 +131,7 @@ def tiny() -> Perception:
     backend = TorchBackend()
 
     def runner(network: torch.nn.Module, height: int, width: int) -> object:
-        spec = CompileSpec(2, height, width, "float32", 1)
+        spec = CompileSpec((Input.pixels(height, width),), "float32", 1)
         return backend.compile(FromPixels(network.eval(), network.pixels), spec)
 
     detector = YOLOX(SCALES["nano"], classes=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,12 +11,20 @@ import pytest
 import torch
 from torch import nn
 
-from models.backends import BackendUnavailableError, CompileSpec, FromPixels, Precision, compile_network
+from models.backends import (
+    BackendName,
+    BackendUnavailableError,
+    CompileSpec,
+    FromPixels,
+    Input,
+    Precision,
+    compile_network,
+)
 from models.backends.openvino import OpenVINOBackend
 from models.backends.torch_cpu import TorchBackend
 from models.tasks import PixelFormat
 
-SPEC = CompileSpec(batch=2, height=64, width=96, precision="bfloat16", threads=1)
+SPEC = CompileSpec((Input.pixels(64, 96),), "bfloat16", threads=1, batch=2)
 PIXELS = PixelFormat(rgb=True, mean=(123.0, 116.0, 103.0), std=(58.0, 57.0, 56.0))
 
 
@@ -50,8 +59,8 @@ class ScaledCompiled:
         self._factor = factor
         self._run = TorchBackend().compile(network, spec)
 
-    def __call__(self, pixels: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], ...]:
-        return tuple(output * np.float32(self._factor) for output in self._run(pixels))
+    def __call__(self, *inputs: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], ...]:
+        return tuple(output * np.float32(self._factor) for output in self._run(*inputs))
 
 
 class Missing:
@@ -90,7 +99,7 @@ def test_another_backend_serves_than_the_one_asked_for() -> None:
 
 
 def test_auto_goes_below_the_precision_that_keeps_the_accuracy() -> None:
-    spec = CompileSpec(2, 64, 96, "float32", 1)
+    spec = CompileSpec((Input.pixels(64, 96),), "float32", 1)
     _, choice = compile_network(network(), spec, candidates=(Scaled("right", 1),))
     assert choice.precision == "float32"
     assert "costs this network accuracy" in choice.reason
@@ -147,7 +156,34 @@ def test_normalisation_happens_in_half_precision_or_in_bgr() -> None:
     passthrough = nn.Conv2d(3, 3, 1, bias=False)
     passthrough.weight.data = torch.eye(3).view(3, 3, 1, 1)
     pixels = np.random.default_rng(0).integers(0, 256, (1, 4, 4, 3), np.uint8)
-    compiled = TorchBackend().compile(FromPixels(passthrough, PIXELS), CompileSpec(1, 4, 4, "float32", 1))
+    compiled = TorchBackend().compile(FromPixels(passthrough, PIXELS), CompileSpec((Input.pixels(4, 4),), "float32", 1))
     (out,) = compiled(pixels)
     expected = (pixels[..., ::-1].astype(np.float64) - PIXELS.mean) / PIXELS.std
     assert np.abs(out - expected.transpose(0, 3, 1, 2)).max() < 1e-5
+
+
+class Attend(nn.Module):
+    """Two inputs, the second of any length: a stand-in for a decoder that is prompted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.project = nn.Linear(8, 8)
+
+    def forward(self, query: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        weights = torch.softmax(self.project(query).unsqueeze(1) @ features.transpose(1, 2), dim=-1)
+        return (weights @ features).squeeze(1)
+
+
+@pytest.mark.parametrize("backend", ["openvino", "torch"])
+def test_a_network_of_several_inputs_or_of_a_free_length_cannot_be_compiled(backend: BackendName) -> None:
+    spec = CompileSpec((Input((8,)), Input((5, 8), free=(0,))), "float32", 1)
+    compiled, choice = compile_network(Attend(), spec, backend=backend)
+    assert choice.error < 1e-4
+    random = np.random.default_rng(1)
+    for rows, length in ((1, 5), (3, 9)):
+        query, features = (random.standard_normal(shape, np.float32) for shape in ((rows, 8), (rows, length, 8)))
+        with torch.inference_mode():
+            expected = Attend()(torch.from_numpy(query), torch.from_numpy(features))
+        (output,) = compiled(query, features)
+        np.testing.assert_allclose(output, expected.numpy(), atol=1e-4)

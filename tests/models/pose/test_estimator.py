@@ -109,3 +109,22 @@ def test_a_real_network_of_another_input_size_is_served() -> None:
     assert found.shape == (2, 17, 3)
     assert np.isfinite(found).all()
     assert ((found[..., 2] >= 0) & (found[..., 2] <= 1)).all()
+
+
+def test_a_flip_test_swaps_no_sides_or_is_blurred_by_the_mirror() -> None:
+    class SeesLeftHalf:
+        """Finds keypoint 1 (left eye) at the dot; a mirrored person's is found as keypoint 2."""
+
+        def __call__(self, pixels: Image) -> tuple[Float, ...]:
+            x, y = FindsTheDot()(pixels)
+            mirrored = pixels[:, :, : pixels.shape[2] // 2].max() < 200
+            keep = 2 if mirrored else 1
+            for axis in (x, y):
+                axis[:, [k for k in range(17) if k != keep]] = 0
+            return x, y
+
+    image, box = dotted(256, 192, (50, 100)), boxes([0, 0, 192, 256])
+    plain = RTMPoseEstimator(SeesLeftHalf(), padding=1)([image], [box])[0]
+    twice = RTMPoseEstimator(SeesLeftHalf(), padding=1, flip_test=True)([image], [box])[0]
+    assert plain[0, 1, 2] > 0.8 and twice[0, 2, 2] == 0
+    np.testing.assert_allclose(twice[0, 1, :2], plain[0, 1, :2], atol=0.6)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.backends import CompileSpec, FromPixels
+from models.backends import CompileSpec, FromPixels, Input
 from models.errors import CheckpointError
 from models.formats.tflite import TfliteGraph
 from models.segment import VARIANTS, BlazePose, blazepose, load_tflite
@@ -57,7 +57,7 @@ def test_openvino_fixes_the_batch_or_changes_the_result(network: BlazePose) -> N
     from models.backends.openvino import OpenVINOBackend
 
     deployed = FromPixels(network, BlazePose.pixels)
-    compiled = OpenVINOBackend().compile(deployed, CompileSpec(4, 256, 256, "float32", 1))
+    compiled = OpenVINOBackend().compile(deployed, CompileSpec((Input.pixels(256, 256),), "float32", 1))
     pixels = np.random.default_rng(0).integers(0, 256, (3, 256, 256, 3), np.uint8)
     with torch.inference_mode():
         expected = deployed(torch.from_numpy(pixels))[0].numpy()
