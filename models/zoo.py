@@ -34,6 +34,9 @@ Architecture = Literal[
 ]
 Format = Literal["onnx", "pth", "tflite", "darknet", "tensorflow", "paddle"]
 Extra = Literal["keypoints", "masks"]
+
+PLACED_BY_KEYPOINTS: frozenset[Architecture] = frozenset({"blazepose", "contour", "pose2seg", "eiseg"})
+"""Mask networks that need to know where the limbs are; the others make do with the box."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -202,6 +205,16 @@ class Zoo(_Record):
     def defaults(self) -> tuple[ModelEntry, ...]:
         """The models of the default configuration."""
         return tuple(model for model in self.models if model.default)
+
+    def lacks_keypoints(self, detector: str, pose: str | None, masks: str | None) -> bool:
+        """Whether these masks are placed by keypoints, and neither of the other two finds any.
+
+        Raises:
+            UnknownModelError: one of them is not in the zoo.
+        """
+        if masks is None or self.entry(masks, "masks").architecture not in PLACED_BY_KEYPOINTS:
+            return False
+        return pose is None and "keypoints" not in self.entry(detector, "detector").gives
 
     def entry(self, name: str, role: Role | None = None) -> ModelEntry:
         """The model called `name`, where given one of this role.

@@ -47,6 +47,7 @@ def assemble(config: Config, metrics: Metrics, progress: Progress | None = None,
         wrap: put around each compiled network, inside its stopwatch.
 
     Raises:
+        ValueError: the masks need keypoints, and no model finds any.
         UnknownModelError, WeightsError, CheckpointError, BackendUnavailableError: see `models.build.Builder`.
     """
     threads = config.threads or cores()
@@ -63,7 +64,10 @@ def assemble(config: Config, metrics: Metrics, progress: Progress | None = None,
     def execution(section: DetectorConfig | PoseConfig | MasksConfig) -> Execution:
         return Execution(section.backend, section.precision, threads)
 
-    builder = Builder(load_zoo(), progress=progress, wrap=timed)
+    zoo = load_zoo()
+    if zoo.lacks_keypoints(config.detector.model, config.pose.model, config.masks.model):
+        raise ValueError(f"masks.model {config.masks.model} is placed by keypoints, and nothing here finds any")
+    builder = Builder(zoo, progress=progress, wrap=timed)
     models: dict[str, str] = {"detector": config.detector.model}
     size = config.detector.height, config.detector.width
     detector = builder.detector(

@@ -382,13 +382,3 @@ class Config(Section):
                     "stream_id", "must be another: {stream} is taken", {"stream": stream, "at": (again, "id")}
                 )
         return streams
-
-    @model_validator(mode="after")
-    def _masks_have_keypoints(self) -> Self:
-        if self.masks.model and not self.pose.model:
-            raise PydanticCustomError(
-                "masks_model",
-                "is placed by keypoints: give pose.model, or set masks.model to null as well",
-                {"at": ("masks", "model")},
-            )
-        return self

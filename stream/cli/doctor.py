@@ -33,13 +33,16 @@ class Finding:
 
 
 def doctor(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[CONFIG.yaml]", help="Whose models to look for; without: the defaults'.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as one JSON object.")] = False,
 ) -> None:
     """Show what this machine can do: processor, backends, decoders, weights, and what would be chosen.
 
     Exit code 0 when a run would work here, 1 when something that it needs is broken.
     """
-    findings = list(_examine())
+    findings = list(_examine(file))
     if as_json:
         typer.echo(json.dumps({"findings": [asdict(finding) for finding in findings]}))
     else:
@@ -47,13 +50,13 @@ def doctor(
     raise typer.Exit(1 if any(finding.state == "broken" for finding in findings) else 0)
 
 
-def _examine() -> Iterator[Finding]:
+def _examine(file: Path | None) -> Iterator[Finding]:
     yield from _machine()
     yield from _packages()
     yield from _backends()
     yield from _gpu()
     yield from _decoding()
-    yield from _weights()
+    yield from _weights(file)
 
 
 def _machine() -> Iterator[Finding]:
@@ -109,18 +112,18 @@ def _decoding() -> Iterator[Finding]:
     yield Finding("overlay video", "ok" if encoder else "absent", "libx264" if encoder else "PyAV has no libx264")
 
 
-def _weights() -> Iterator[Finding]:
-    """The networks of the default pipeline, and where one is still to be fetched: whether it can be stored."""
+def _weights(file: Path | None) -> Iterator[Finding]:
+    """The networks of a configuration, and where one is still to be fetched: whether it can be stored."""
     from models.weights import CACHE_VARIABLE, cache_dir
     from models.zoo import load_zoo
-    from stream.config import Config
+    from stream.settings import load_config
 
-    config, zoo = Config(), load_zoo()
+    config, zoo = load_config(file), load_zoo()
     complete = True
-    for role, name in (("detector", config.detector.model), ("pose", config.pose.model), ("masks", config.masks.model)):
-        if name is None:
+    for role, section in (("detector", config.detector), ("pose", config.pose), ("masks", config.masks)):
+        if section.model is None:
             continue
-        finding = _weights_of(role, zoo.entry(name))
+        finding = _weights_of(role, zoo.entry(section.model), section.weights)
         complete = complete and finding.state == "ok"
         yield finding
     folder = cache_dir()
@@ -134,10 +137,18 @@ def _weights() -> Iterator[Finding]:
         )
 
 
-def _weights_of(role: str, entry: Entry) -> Finding:
+def _weights_of(role: str, entry: Entry, wanted: str) -> Finding:
+    from models.build import PRETRAINED, RANDOM
     from models.weights import path_of, state
 
-    what, path = f"weights, {role}", path_of(entry)
+    what = f"weights, {role}"
+    if wanted == RANDOM:
+        return Finding(what, "absent", f"{entry.name}: runs with random weights, what it finds means nothing")
+    if wanted != PRETRAINED:
+        if Path(wanted).expanduser().exists():
+            return Finding(what, "ok", f"{entry.name}: {wanted}")
+        return Finding(what, "broken", f"{entry.name}: {wanted} is not there")
+    path = path_of(entry)
     try:
         found = state(entry)
     except OSError as error:
@@ -146,7 +157,14 @@ def _weights_of(role: str, entry: Entry) -> Finding:
         case "present":
             return Finding(what, "ok", f"{entry.name}: {path}")
         case "absent":
-            return Finding(what, "absent", f"{entry.name}: peoplestream models pull {entry.name}")
+            pull = f"peoplestream models pull {entry.name}"
+            return Finding(what, "absent", f"{entry.name}: weights not present: pull with {pull}")
+        case "needless":
+            return Finding(what, "ok", f"{entry.name}: needs none")
+        case "unpublished":
+            return Finding(
+                what, "broken", f"{entry.name}: weights not present, and nobody has published any; give your own"
+            )
         case _:
             mend = f"fetch it again with peoplestream models pull {entry.name}"
             return Finding(what, "broken", f"{entry.name}: {path} is damaged; {mend}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from rich.console import Console
@@ -12,7 +12,7 @@ from rich.table import Table
 
 from models.errors import WeightsError
 from models.weights import CACHE_VARIABLE, State, cache_dir, fetch, path_of, state
-from models.zoo import Entry, Figure, ModelEntry, Zoo, load_zoo
+from models.zoo import Entry, Figure, ModelEntry, Role, Zoo, load_zoo
 from stream.cli.downloads import downloading
 
 models_app = typer.Typer(
@@ -31,7 +31,13 @@ Cache = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
-STATES: dict[State, str] = {"present": "[green]yes[/]", "absent": "no", "corrupt": "[red]damaged[/]"}
+STATES: dict[State, str] = {
+    "present": "[green]yes[/]",
+    "absent": "no",
+    "corrupt": "[red]damaged[/]",
+    "unpublished": "no ‡",
+    "needless": "needs none",
+}
 
 
 @models_app.command("list")
@@ -44,20 +50,21 @@ def list_models(cache: Cache = None, as_json: AsJson = False) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("name", "role", "licence", "size", "here", "published accuracy"):
         table.add_column(column, justify="right" if column == "size" else "left", no_wrap=column == "name")
-    for entry in zoo.entries:
+    for entry in sorted(zoo.entries, key=_rank):
         table.add_row(
             f"{entry.name} *" if entry in zoo.defaults else entry.name,
             _role(entry),
             entry.licence,
             _size(entry),
-            STATES[state(entry, cache)] + ("" if entry.on_index else " †"),
+            STATES[state(entry, cache)] + (" †" if entry.published and not entry.on_index else ""),
             ", ".join(f"{figure.metric} {figure.value:.3f}" for figure in _accuracy(entry)),
         )
     console = Console()
     console.print(table)
     console.print(
         "\n* in the default pipeline. † only on its official server, not on the package index. "
-        f"The cache is {cache_dir(cache)}.\n"
+        "‡ nobody has published weights: "
+        f"give your own with 'weights: PATH'. The cache is {cache_dir(cache)}.\n"
         "'peoplestream models show NAME' tells where a model comes from, and what may be done with it.",
         highlight=False,
     )
@@ -81,12 +88,14 @@ def show(name: Name, cache: Cache = None, as_json: AsJson = False) -> None:
     rows |= {
         "licence": entry.licence,
         "made by": entry.provenance,
-        "file": f"{entry.file}, {_size(entry)}",
-        "sha256": entry.sha256 or f"{entry.sha256_prefix}... (only these digits are published)",
-        "sources": "\n".join(str(source) for source in entry.sources),
-        "here": state(entry, cache) + ("" if entry.on_index else " (only its official server has it)"),
+        "file": f"{entry.file}, {_size(entry)}" if entry.file else "needs none",
+        "sha256": _digest(entry),
+        "sources": "\n".join(str(source) for source in entry.sources) or "nobody has published its weights",
+        "here": _here(entry, cache),
         "path": str(path_of(entry, cache)),
     }
+    if not entry.file:
+        rows = {what: value for what, value in rows.items() if what not in ("sha256", "sources", "here", "path")}
     for what, value in rows.items():
         typer.echo(f"{what:<10}" + value.replace("\n", "\n" + 10 * " "))
 
@@ -146,7 +155,7 @@ def verify(names: Names = None, cache: Cache = None, as_json: AsJson = False) ->
 def _chosen(zoo: Zoo, names: list[str] | None, cache: Path | None) -> list[Entry]:
     if names:
         return [zoo.find(name) for name in names]
-    return [entry for entry in zoo.entries if path_of(entry, cache).exists()]
+    return [entry for entry in zoo.entries if entry.file and path_of(entry, cache).exists()]
 
 
 def _summary(entry: Entry, cache: Path | None) -> dict[str, Any]:
@@ -164,7 +173,28 @@ def _summary(entry: Entry, cache: Path | None) -> dict[str, Any]:
 
 
 def _role(entry: Entry) -> str:
-    return entry.role if isinstance(entry, ModelEntry) else "video"
+    return " + ".join((entry.role, *entry.gives)) if isinstance(entry, ModelEntry) else "video"
+
+
+def _digest(entry: Entry) -> str:
+    if entry.sha256_prefix:
+        return f"{entry.sha256_prefix}... (only these digits are published)"
+    return entry.sha256 or f"unknown: {entry.unhashed or 'nobody has published the file'}"
+
+
+def _here(entry: Entry, cache: Path | None) -> str:
+    found = state(entry, cache)
+    if found == "absent":
+        pull = f"weights not present: pull with 'peoplestream models pull {entry.name}'"
+        return pull + ("" if entry.on_index else " (only its official server has it)")
+    if found == "unpublished":
+        return "weights not present: give your own with 'weights: PATH'"
+    return "damaged" if found == "corrupt" else found
+
+
+def _rank(entry: Entry) -> int:
+    """Where its role comes in a list."""
+    return get_args(Role).index(entry.role) if isinstance(entry, ModelEntry) else len(get_args(Role))
 
 
 def _size(entry: Entry) -> str:

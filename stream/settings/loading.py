@@ -70,6 +70,9 @@ def load_stream(options: object, taken: Collection[str] = ()) -> StreamConfig:
     return stream
 
 
+NO_KEYPOINTS = "is placed by keypoints: give pose.model, or set masks.model to null as well"
+
+
 class _Draft:
     """A configuration in the making: plain values, and where each was written."""
 
@@ -135,6 +138,8 @@ class _Draft:
         """The configuration that all this makes."""
         config = self._judge()
         self._problems += [*self._wrong_sources(), *self._blocked_folder(), *self._unknown_models()]
+        if config is not None and not self._problems:
+            self._problems += self._masks_without_keypoints(config)
         if self._problems or config is None:
             raise ConfigError(sorted(self._problems, key=_line))
         return config
@@ -221,6 +226,11 @@ class _Draft:
                 except UnknownModelError as error:
                     key = (role, "model")
                     yield Problem(self._origin(key), dotted(key), str(error))
+
+    def _masks_without_keypoints(self, config: Config) -> Iterator[Problem]:
+        if load_zoo().lacks_keypoints(config.detector.model, config.pose.model, config.masks.model):
+            key = ("masks", "model")
+            yield Problem(self._origin(key), dotted(key), NO_KEYPOINTS)
 
     def _origin(self, path: KeyPath) -> str:
         while path not in self._origins and path:

@@ -8,7 +8,9 @@ import sys
 import pytest
 from pydantic import ValidationError
 
+from stream.assembly import assemble
 from stream.config import Config, PoseConfig, StreamConfig
+from stream.metrics import Metrics
 
 
 def test_a_configuration_cannot_be_changed_while_it_is_in_use() -> None:
@@ -34,8 +36,8 @@ def test_two_streams_of_one_id_are_refused() -> None:
 
 
 def test_masks_without_keypoints_are_refused() -> None:
-    with pytest.raises(ValidationError, match="placed by keypoints"):
-        Config(pose=PoseConfig(model=None))
+    with pytest.raises(ValueError, match="placed by keypoints"):
+        assemble(Config(pose=PoseConfig(model=None)), Metrics())
 
 
 def test_the_json_schema_names_every_section() -> None:

@@ -17,9 +17,9 @@ app = typer.Typer()
 app.command()(command.doctor)
 
 
-def examine(cache: Path) -> tuple[int, dict[str, tuple[str, str]]]:
+def examine(cache: Path, *arguments: str) -> tuple[int, dict[str, tuple[str, str]]]:
     """The exit code, and state and detail of every finding."""
-    result = CliRunner().invoke(app, ["--json"], env={"PEOPLESTREAM_CACHE": str(cache)})
+    result = CliRunner().invoke(app, ["--json", *arguments], env={"PEOPLESTREAM_CACHE": str(cache)})
     findings = json.loads(result.stdout)["findings"]
     return result.exit_code, {finding["what"]: (finding["state"], finding["detail"]) for finding in findings}
 
@@ -46,7 +46,10 @@ def test_damaged_weights_are_merely_absent(tmp_path: Path) -> None:
 def test_weights_that_are_still_to_be_fetched_are_a_failure(tmp_path: Path) -> None:
     code, findings = examine(tmp_path / "new" / "cache")
     assert code == 0
-    assert findings["weights, pose"] == ("absent", "rtmpose-s-halpe26: peoplestream models pull rtmpose-s-halpe26")
+    assert findings["weights, pose"] == (
+        "absent",
+        "rtmpose-s-halpe26: weights not present: pull with peoplestream models pull rtmpose-s-halpe26",
+    )
     assert findings["cache"] == ("ok", str(tmp_path / "new" / "cache"))
 
 
@@ -65,6 +68,21 @@ def test_weights_that_may_not_be_read_are_a_traceback(tmp_path: Path, monkeypatc
 
 def test_paths_and_brackets_are_cut_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     detail = "/" + "folder/" * 40 + "peoplestream[cpu]"
-    monkeypatch.setattr(command, "_examine", lambda: iter([command.Finding("weights", "ok", detail)]))
+    monkeypatch.setattr(command, "_examine", lambda _: iter([command.Finding("weights", "ok", detail)]))
     result = CliRunner().invoke(app, [], env={"COLUMNS": "40"})
     assert result.stdout == f"ok      weights  {detail}\n"
+
+
+def test_the_weights_of_a_configuration_are_not_those_that_it_names(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.pth"
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        f"detector: {{model: yolox-s, weights: {mine}}}\npose: {{weights: random}}\nmasks: {{model: null}}\n"
+    )
+    code, findings = examine(tmp_path / "cache", str(config))
+    assert code == 1
+    assert findings["weights, detector"] == ("broken", f"yolox-s: {mine} is not there")
+    assert "random weights" in findings["weights, pose"][1]
+    assert "weights, masks" not in findings
+    mine.touch()
+    assert examine(tmp_path / "cache", str(config))[1]["weights, detector"] == ("ok", f"yolox-s: {mine}")

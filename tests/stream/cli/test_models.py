@@ -96,7 +96,7 @@ def test_show_tells_licence_data_terms_sources_and_path(run: Callable[..., Resul
     entry = zoo.entry("net-m")
     for fact in ("MIT", "check the terms", str(entry.sources[0]), str(path_of(entry, tmp_path)), str(entry.sha256)):
         assert fact in shown
-    assert "absent (only its official server has it)" in shown
+    assert "weights not present: pull with 'peoplestream models pull net-m' (only its official server has it)" in shown
 
 
 def test_show_is_json_for_programs(run: Callable[..., Result]) -> None:
@@ -174,3 +174,25 @@ def test_every_sub_command_explains_itself() -> None:
     group = typer.main.get_command(command.models_app)
     assert sorted(group.commands) == ["list", "pull", "show", "verify"]
     assert all(len(sub.help or "") > 60 for sub in group.commands.values())
+
+
+def test_models_without_public_weights_or_without_weights_look_like_missing_downloads(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    secret = model("secret-net", "http://127.0.0.1/x").model_copy(update={"sources": (), "sha256": None})
+    rule = model("rule", "http://127.0.0.1/x").model_copy(
+        update={"sources": (), "sha256": None, "file": "", "format": None, "role": "masks"}
+    )
+    joint = model("joint", "http://127.0.0.1/x").model_copy(update={"role": "detector", "gives": ("keypoints",)})
+    monkeypatch.setattr(command, "load_zoo", lambda: Zoo(models=(secret, rule, joint)))
+
+    def output(*arguments: str) -> str:
+        invoked = CliRunner().invoke(command.models_app, [*arguments, "--cache", str(tmp_path)], env={"COLUMNS": "200"})
+        assert invoked.exit_code == 0
+        return invoked.stdout
+
+    lines = [line for line in output("list").splitlines() if line.startswith(("secret", "rule", "joint"))]
+    assert [line.split()[0] for line in lines] == ["joint", "secret-net", "rule"], "not ordered by role"
+    assert "detector + keypoints" in lines[0] and "no ‡" in lines[1] and "needs none" in lines[2]
+    assert "weights not present: give your own" in output("show", "secret-net")
+    assert "needs none" in output("show", "rule") and "sha256" not in output("show", "rule")
