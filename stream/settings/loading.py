@@ -138,8 +138,7 @@ class _Draft:
         """The configuration that all this makes."""
         config = self._judge()
         self._problems += [*self._wrong_sources(), *self._blocked_folder(), *self._unknown_models()]
-        if config is not None and not self._problems:
-            self._problems += self._masks_without_keypoints(config)
+        self._problems += self._masks_without_keypoints()
         if self._problems or config is None:
             raise ConfigError(sorted(self._problems, key=_line))
         return config
@@ -227,8 +226,18 @@ class _Draft:
                     key = (role, "model")
                     yield Problem(self._origin(key), dotted(key), str(error))
 
-    def _masks_without_keypoints(self, config: Config) -> Iterator[Problem]:
-        if load_zoo().lacks_keypoints(config.detector.model, config.pose.model, config.masks.model):
+    def _masks_without_keypoints(self) -> Iterator[Problem]:
+        """Masks that need keypoints where no network finds any."""
+        defaults, names = Config(), []
+        for role in get_args(Role):
+            section = self._values.get(role)
+            given = section if isinstance(section, dict) else {}
+            names.append(given.get("model", getattr(defaults, role).model))
+        try:
+            lacking = load_zoo().lacks_keypoints(*names)
+        except UnknownModelError:  # told already
+            return
+        if lacking:
             key = ("masks", "model")
             yield Problem(self._origin(key), dotted(key), NO_KEYPOINTS)
 
