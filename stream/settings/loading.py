@@ -233,6 +233,8 @@ class _Draft:
             section = self._values.get(role)
             given = section if isinstance(section, dict) else {}
             names.append(given.get("model", getattr(defaults, role).model))
+        if not all(isinstance(name, str | None) for name in names):
+            return
         try:
             lacking = load_zoo().lacks_keypoints(*names)
         except UnknownModelError:  # told already

@@ -113,13 +113,13 @@ def test_what_spans_options_is_told_a_round_after_the_rest(write: Write) -> None
     text = (
         "streams:\n  - {id: a, source: lobby.mp4, region: [[0, 0], [0, 2], [1, 1]]}\n  - {id: a, source: lobby.mp4}\n"
         "  - 7\n  - {id: b, source: lobby.mp4}\n  - {id: b, source: ''}\n  - {id: c d, source: lobby.mp4}\n"
-        "pose: {model: null, backend: openvin}\ndetector: {model: yolo}\nthreads: x\nfoo: 1\n"
+        "pose: {model: null, backend: openvin}\ndetector: {score: 3}\nthreads: x\nfoo: 1\n"
     )
     assert [problem.split(": ")[:2] for problem in problems(write(text))] == [
         ["run.yaml:1", "masks.model"],
         ["run.yaml:2", "streams.0.region.1.1"], ["run.yaml:3", "streams.1.id"], ["run.yaml:4", "streams.2"],
         ["run.yaml:6", "streams.4.source"], ["run.yaml:6", "streams.4.id"], ["run.yaml:7", "streams.5.id"],
-        ["run.yaml:8", "pose.backend"], ["run.yaml:9", "detector.model"], ["run.yaml:10", "threads"],
+        ["run.yaml:8", "pose.backend"], ["run.yaml:9", "detector.score"], ["run.yaml:10", "threads"],
         ["run.yaml:11", "foo"],
     ]  # fmt: skip
 
