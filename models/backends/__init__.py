@@ -2,7 +2,7 @@
 
 from models.backends.base import Backend, BackendUnavailableError, Compiled, CompileSpec, Input, Precision
 from models.backends.parity import probe
-from models.backends.pixels import FromPixels
+from models.backends.pixels import FromPixels, normalised
 from models.backends.select import BackendName, Choice, PrecisionName, backends, compile_network
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "PrecisionName",
     "backends",
     "compile_network",
+    "normalised",
     "probe",
 ]

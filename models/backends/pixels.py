@@ -22,11 +22,16 @@ class FromPixels(nn.Module):
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """Outputs of the network for `pixels`, uint8 [B, H, W, 3]."""
-        images = pixels.permute(0, 3, 1, 2).float()
-        if self.pixels.rgb:
-            images = images.flip(1)
-        mean = torch.tensor(self.pixels.mean, device=pixels.device).view(1, 3, 1, 1)
-        std = torch.tensor(self.pixels.std, device=pixels.device).view(1, 3, 1, 1)
-        images = ((images - mean) / std).to(next(self.network.parameters()).dtype)
-        outputs = self.network(images)
+        images = normalised(pixels, self.pixels)
+        outputs = self.network(images.to(next(self.network.parameters()).dtype))
         return outputs if isinstance(outputs, tuple) else (outputs,)
+
+
+def normalised(pixels: Tensor, wanted: PixelFormat) -> Tensor:
+    """`pixels`, uint8 [B, H, W, 3] BGR, as `wanted` says: float32 [B, 3, H, W]."""
+    images = pixels.permute(0, 3, 1, 2).float()
+    if wanted.rgb:
+        images = images.flip(1)
+    mean = torch.tensor(wanted.mean, device=pixels.device).view(1, 3, 1, 1)
+    std = torch.tensor(wanted.std, device=pixels.device).view(1, 3, 1, 1)
+    return (images - mean) / std
