@@ -25,13 +25,13 @@ class Assembly:
     """Ready to perceive.
 
     Attributes:
-        workers: one perception for every thread that perceives.
+        perception: the networks together.
         models: role ("detector", "pose", "masks") -> name in the zoo.
         choices: role, or "role/part" where it has several networks -> how it runs, and why.
         threads: processor threads that the networks use together.
     """
 
-    workers: tuple[Perception, ...]
+    perception: Perception
     models: dict[str, str]
     choices: dict[str, Choice]
     threads: int
@@ -86,4 +86,4 @@ def assemble(config: Config, metrics: Metrics, progress: Progress | None = None,
         segmenter = builder.masks(config.masks.model, execution(config.masks), config.masks.weights)
     encode: EncodeMask = Polygon.encode if config.masks.encoding == "polygon" else Mask.encode
     perception = Perception(detector, pose, segmenter, metrics, encode)
-    return Assembly((perception,), models, builder.choices, threads)
+    return Assembly(perception, models, builder.choices, threads)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter, deque
@@ -12,6 +13,21 @@ from stream.types import Frame
 
 Policy = Literal["every", "latest"]
 """What a full inbox does: `every` makes its reader wait, `latest` drops the oldest frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an inbox does with the frames of its stream.
+
+    Attributes:
+        capacity: frames that may wait.
+        policy: what becomes of one more.
+        budget: seconds that a frame may wait until it is served; later, it is dropped. For `latest` alone.
+    """
+
+    capacity: int
+    policy: Policy
+    budget: float = math.inf
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,10 +49,9 @@ class Inbox:
         drops: how many frames were taken and will not be served, by reason.
     """
 
-    def __init__(self, ready: threading.Condition, capacity: int, policy: Policy) -> None:
+    def __init__(self, ready: threading.Condition, terms: Terms) -> None:
         self._ready = ready
-        self._capacity = capacity
-        self._policy = policy
+        self._terms = terms
         self._frames: deque[Waiting] = deque()
         self._closed = False
         self._held = False
@@ -57,17 +72,23 @@ class Inbox:
             again. A closed inbox takes and drops everything.
         """
         with self._ready:
-            if self._policy == "every" and not self._ready.wait_for(self._has_room, timeout):
+            if self._terms.policy == "every" and not self._ready.wait_for(self._has_room, timeout):
                 return False
             if self._dropping is not None:
                 self.drops[self._dropping] += 1
                 return True
-            if len(self._frames) == self._capacity:
+            while len(self._frames) >= self._terms.capacity:
                 self._frames.popleft()
                 self.drops["newer frame came"] += 1
             self._frames.append(Waiting(frame, time.monotonic()))
             self._ready.notify_all()
             return True
+
+    def adopt(self, terms: Terms) -> None:
+        """Go by other terms from now on."""
+        with self._ready:
+            self._terms = terms
+            self._ready.notify_all()
 
     def hold(self) -> None:
         """Have no room until `resume`; to be used where the policy is `every`."""
@@ -102,11 +123,24 @@ class Inbox:
             self.close()
 
     def _has_room(self) -> bool:
-        return self._dropping is not None or (not self._held and len(self._frames) < self._capacity)
+        return self._dropping is not None or (not self._held and len(self._frames) < self._terms.capacity)
 
     def _awaited(self) -> bool:
         """Whether a batch may hope for a frame of it that is not there yet."""
         return not (self._frames or self._held or self._dropping)
+
+    def _due(self, deadline: float) -> float:
+        """When a batch must go out with its first frame: in time for the budget, of which half is for the way there."""
+        return self._frames[0].since + min(deadline, self._terms.budget / 2)
+
+    def _serve(self) -> Waiting | None:
+        """Its oldest frame that is within the budget."""
+        while self._frames:
+            waiting = self._frames.popleft()
+            if time.monotonic() - waiting.since <= self._terms.budget:
+                return waiting
+            self.drops["late"] += 1
+        return None
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -117,7 +151,8 @@ class Batcher:
 
     A batch has one frame of a stream at most: a second one would make the first wait. It goes out when it is full, when
     every open stream has a frame in it, or when its first frame has waited for the deadline. Streams take turns, and
-    the turn goes on from batch to batch, so that none starves.
+    the turn goes on from batch to batch, so that none starves. A frame that is beyond its stream's budget by then is
+    dropped: how long it has waited here is all that counts, so that no clock, a camera's or ours, can mislead it.
 
     Args:
         size: frames in a batch at most.
@@ -133,7 +168,7 @@ class Batcher:
         self._inboxes: deque[Inbox] = deque()
         self._ended = False
 
-    def open(self, capacity: int, policy: Policy) -> Inbox:
+    def open(self, terms: Terms) -> Inbox:
         """A new inbox; its owner closes it.
 
         Raises:
@@ -142,7 +177,7 @@ class Batcher:
         with self._ready:
             if self._ended:
                 raise BatcherEndedError
-            inbox = Inbox(self._ready, capacity, policy)
+            inbox = Inbox(self._ready, terms)
             self._inboxes.append(inbox)
             return inbox
 
@@ -153,14 +188,14 @@ class Batcher:
             self._ready.notify_all()
 
     def next(self, timeout: float) -> list[Waiting] | None:
-        """The next batch; empty where none came within `timeout` seconds, None once the end has come."""
+        """The next batch; empty where none came in time within `timeout` seconds, None once the end has come."""
         with self._ready:
             if not self._ready.wait_for(lambda: self._finished() or any(self._inboxes), timeout):
                 return []
             if self._finished():
                 return None
-            first = min(inbox._frames[0].since for inbox in self._inboxes if inbox)
-            self._ready.wait_for(self._complete, max(0.0, first + self._deadline - time.monotonic()))
+            due = min(inbox._due(self._deadline) for inbox in self._inboxes if inbox)
+            self._ready.wait_for(self._complete, max(0.0, due - time.monotonic()))
             batch = self._take()
             self._ready.notify_all()
             return batch
@@ -182,6 +217,7 @@ class Batcher:
                 break
             inbox = self._inboxes[0]
             self._inboxes.rotate(-1)
-            if inbox:
-                batch.append(inbox._frames.popleft())
+            waiting = inbox._serve()
+            if waiting is not None:
+                batch.append(waiting)
         return batch

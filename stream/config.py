@@ -131,6 +131,21 @@ class StreamConfig(Section):
         Literal["auto", "process", "thread"],
         Field(description="where its video is decoded; auto: a feed in a process of its own, a file in a thread"),
     ] = "auto"
+    policy: Annotated[
+        Literal["auto", "latest", "every"],
+        Field(
+            description="what becomes of frames that come faster than they are processed; latest: the newest waits, "
+            "older ones are dropped; every: the source waits, none is dropped; auto: latest for feeds, every for files"
+        ),
+    ] = "auto"
+    max_latency_ms: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            description="with latest: a frame that has waited longer to be processed is dropped, milliseconds; 0: "
+            "however long; null: batch.max_latency_ms",
+        ),
+    ] = None
 
     @field_validator("region")
     @classmethod
@@ -139,10 +154,28 @@ class StreamConfig(Section):
             raise PydanticCustomError("region", "must have at least 3 corners, or none")
         return region
 
+    @model_validator(mode="after")
+    def _policy_fits(self) -> Self:
+        if self.policy == "every" and self.is_live:
+            message = "a feed does not wait until it is asked: give latest or auto"
+            raise PydanticCustomError("policy", message, {"at": ("policy",)})
+        if self.policy == "latest" and not self.is_live and self.pace == "fast":
+            message = "would lose most of a file that is read as fast as possible: give pace: realtime as well"
+            raise PydanticCustomError("policy", message, {"at": ("policy",)})
+        if self.max_latency_ms and not self.drops:
+            message = "nothing is dropped from a stream whose policy is every, as that of a file is: leave it out"
+            raise PydanticCustomError("max_latency_ms", message, {"at": ("max_latency_ms",)})
+        return self
+
     @property
     def is_live(self) -> bool:
         """Whether it sends when it likes, as a camera does; a file waits until it is asked."""
         return is_live(self.source)
+
+    @property
+    def drops(self) -> bool:
+        """Whether frames of it are dropped when they come too fast: its policy is `latest`, and not `every`."""
+        return self.policy == "latest" or (self.policy == "auto" and self.is_live)
 
 
 class DecodeConfig(Section):
@@ -162,6 +195,10 @@ class BatchConfig(Section):
     deadline_ms: Annotated[
         float, Field(ge=0, description="how long the first frame of a batch waits for others, milliseconds")
     ] = 20.0
+    max_latency_ms: Annotated[
+        float,
+        Field(ge=0, description="max_latency_ms of the streams with policy latest that give none; 0: however long"),
+    ] = 0.0
 
 
 class DetectorConfig(Section):
@@ -178,6 +215,14 @@ class DetectorConfig(Section):
         Fraction, Field(description="two boxes that overlap by more (intersection over union) are one person")
     ] = 0.65
     max_people: Annotated[int, Field(ge=1, description="people in one frame at most; the best are kept")] = 100
+    every: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="frames from one detection to the next; in between people are followed by their keypoints and "
+            "motion, and a detection comes early when somebody gets lost or something moves elsewhere",
+        ),
+    ] = 1
     backend: Backend = "auto"
     precision: Precision = "auto"
 
@@ -189,6 +234,14 @@ class PoseConfig(Section):
         str | None, Field(description="name in the zoo; null: no keypoints but those that the detector gives itself")
     ] = "rtmpose-s-halpe26"
     weights: Weights = "pretrained"
+    every: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="between detections, frames from one look at a person's keypoints to the next; in between they "
+            "move with the person",
+        ),
+    ] = 1
     flip_test: Annotated[
         bool, Field(description="look at everybody twice, once mirrored: a little more accurate at twice the time")
     ] = False
@@ -203,6 +256,9 @@ class MasksConfig(Section):
         str | None, Field(description="name in the zoo; null: no masks but those that the detector gives itself")
     ] = "blazepose-full"
     weights: Weights = "pretrained"
+    every: Annotated[
+        int, Field(ge=1, description="frames from one mask of a person to the next; in between it moves along")
+    ] = 1
     encoding: Annotated[
         Literal["rle", "polygon"],
         Field(description="as what they are sent and recorded: rle (exact) or polygon (outlines, half the bytes)"),
@@ -319,7 +375,7 @@ class RecordConfig(Section):
 
 
 class ControlConfig(Section):
-    """Taking commands while it runs: add, remove, pause and resume streams."""
+    """Taking commands while it runs: add, remove, change, pause and resume streams."""
 
     endpoint: Annotated[
         str | None,

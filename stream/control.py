@@ -20,7 +20,7 @@ from stream.wire.security import LOCAL, Credentials, Guard, Security, connect
 
 log = logging.getLogger(__name__)
 
-VERSION = (1, 0)
+VERSION = (1, 1)
 """Major and minor of requests and answers; a request that names another major is refused."""
 
 LARGEST = 1 << 16
@@ -44,6 +44,9 @@ class Controllable(Protocol):
 
     def remove_stream(self, stream: str, timeout: float, /) -> None:
         """Watch a stream no longer."""
+
+    def change_stream(self, stream: str, /, **options: object) -> None:
+        """Give a stream other options; raises `ConfigError` where they are wrong."""
 
     def pause(self, stream: str, /) -> None:
         """Let no frame of a stream in."""
@@ -212,12 +215,14 @@ def _obey(target: Controllable, request: dict[str, Any]) -> dict[str, Any]:
             return {"id": add(target, request.get("stream"))}
         case "remove":
             target.remove_stream(_id(request), REMOVAL)
+        case "change":
+            target.change_stream(_id(request), **_options(request))
         case "pause":
             target.pause(_id(request))
         case "resume":
             target.resume(_id(request))
         case _:
-            raise StreamError("the command is none of list, add, remove, pause, resume")
+            raise StreamError("the command is none of list, add, remove, change, pause, resume")
     return {"id": _id(request)}
 
 
@@ -226,6 +231,13 @@ def _id(request: dict[str, Any]) -> str:
     if not isinstance(stream, str):
         raise StreamError("the request does not say which stream: `id` must be its name")
     return stream
+
+
+def _options(request: dict[str, Any]) -> dict[str, Any]:
+    options = request.get("options")
+    if not (isinstance(options, dict) and options and all(isinstance(key, str) for key in options)):
+        raise StreamError("the request does not say what to change: `options` must be a map such as {'fps': 5}")
+    return options
 
 
 def add(target: Controllable, options: object) -> str:

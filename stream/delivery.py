@@ -1,4 +1,4 @@
-"""From people to subscribers: one tracker per stream, then the publisher, then whoever listens in this process."""
+"""From people to subscribers: the publisher, then whoever listens in this process."""
 
 from __future__ import annotations
 
@@ -7,28 +7,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from stream.batching import Waiting
-from stream.config import TrackConfig
 from stream.metrics import Metrics
-from stream.tracking import Tracker
 from stream.types import FrameResult, People, StreamInfo
 from stream.wire import Publisher, StreamStatus
 
 
 @dataclass(slots=True)
 class _Known:
-    """What delivery remembers of a stream: one connection's tracker, and how far it has come."""
+    """What delivery remembers of one connection of a stream: how far it has come."""
 
     epoch: int
-    tracker: Tracker
     next_seq: int = 0
     newest_id: int = 0
 
 
 class Delivery:
-    """Tracks and publishes the results of all streams; used by one thread.
+    """Publishes the results of all streams; used by one thread.
 
     Args:
-        settings: of every tracker.
         models: role -> name in the zoo, told to the subscribers.
         metrics: where times and counts go.
         publisher: sends to other processes, or None.
@@ -37,13 +33,11 @@ class Delivery:
 
     def __init__(
         self,
-        settings: TrackConfig,
         models: Mapping[str, str],
         metrics: Metrics,
         publisher: Publisher | None = None,
         on_result: Callable[[FrameResult], None] | None = None,
     ) -> None:
-        self._settings = settings
         self._models = dict(models)
         self._metrics = metrics
         self._publisher = publisher
@@ -59,16 +53,14 @@ class Delivery:
         return info
 
     def deliver(self, waiting: Waiting, people: People, patience: float) -> FrameResult:
-        """Give the people of one frame their ids and send them out; the frames of a stream come in their order.
+        """Send the people of one frame out; the frames of a stream come in their order.
 
         Args:
-            waiting: the frame. people: those in it, without ids.
+            waiting: the frame. people: those in it, with their ids.
             patience: seconds to wait for a subscriber whose queue is full.
         """
         frame = waiting.frame
         known = self._known(frame.stream, frame.epoch)
-        with self._metrics.timed("track"):
-            people = known.tracker.update(people, frame.captured_at)
         result = FrameResult(
             stream=frame.stream,
             epoch=frame.epoch,
@@ -130,11 +122,11 @@ class Delivery:
         return self._streams[stream].next_seq if stream in self._streams else 0
 
     def _known(self, stream: str, epoch: int) -> _Known:
-        """The state of this connection: a new tracker for every epoch, so that no id outlives a cut."""
+        """The state of this connection: ids begin anew with every epoch."""
         known = self._streams.get(stream)
         if known is None or known.epoch != epoch:
             if known is not None:
                 self._metrics.count("persons", stream, known.newest_id)
-            known = _Known(epoch, Tracker(self._settings), self._next_seq(stream))
+            known = _Known(epoch, self._next_seq(stream))
             self._streams[stream] = known
         return known

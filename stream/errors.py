@@ -2,4 +2,4 @@
 
 
 class StreamError(Exception):
-    """A stream cannot be added, removed, paused or resumed; one sentence says why."""
+    """A stream cannot be added, removed, changed, paused or resumed; one sentence says why."""

@@ -25,7 +25,6 @@ from models.evaluate.mot import (
 from stream.assembly import Assembly, assemble
 from stream.config import Config
 from stream.metrics import Metrics
-from stream.perception import Perception
 from stream.pipeline import Pipeline
 from stream.tracking import Tracker
 from stream.types import FrameResult, Mask, People, Polygon
@@ -93,8 +92,7 @@ def _look_at(image: CocoImage, assembly: Assembly, config: Config) -> ImageResul
     pixels = cv2.imread(str(image.path), cv2.IMREAD_COLOR)
     if pixels is None:
         raise LabelsError(f"{image.path}: this is not an image that can be read")
-    perception: Perception = assembly.workers[0]
-    (people,) = perception([np.asarray(pixels, np.uint8)], [config.masks.model is not None])
+    (people,) = assembly.perception([np.asarray(pixels, np.uint8)], [config.masks.model is not None])
     masks = [_whole_image(mask, people.frame_size) for mask in people.masks]
     return ImageResult(
         image.id,

@@ -1,9 +1,9 @@
 """The running graph: the one place that starts, stops, joins and supervises threads.
 
-    a reader per stream -> inbox -> batcher -> perceive -> in order -> deliver -> record
+    a reader per stream -> inbox -> batcher -> perceive -> deliver -> record
 
-Every arrow is bounded. What a full arrow does is the policy of the stream: a file waits for room (`every`), so that
-none of its frames is lost; a live stream drops its oldest frame (`latest`) and counts it.
+Every arrow is bounded. What a full arrow does is the policy of the stream: with `every`, as for files, it waits for
+room, so that no frame is lost; with `latest`, as for feeds, the oldest frame is dropped and counted.
 
 Streams come and go while it runs, through its `roster`. One that leaves is forgotten by the threads that deliver and
 record, in this order: its reader ends, its last frame is delivered, its end is announced, its files are finished.
@@ -15,20 +15,17 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from stream.attention import Attention
 from stream.batching import Batcher, Waiting
 from stream.config import Config
 from stream.delivery import Delivery
 from stream.metrics import DROPPED, Metrics
-from stream.ordering import InOrder
-from stream.perception import Perception
+from stream.reading import Reading
 from stream.recording import Recording
-from stream.region import inside
 from stream.roster import Roster
-from stream.sources import Source, SourceError, open_source
 from stream.state import StreamState
 from stream.types import FrameResult, Image, People, StreamInfo
 
@@ -44,7 +41,7 @@ AHEAD = 4
 """How many finished batches may wait for delivery, and how many results for the recorder."""
 
 PATIENCE = 5.0
-"""Seconds that a file, whose policy is to lose nothing, waits for a subscriber whose queue is full."""
+"""Seconds that files wait for a subscriber whose queue is full, where no other stream is in a hurry."""
 
 
 class Perceived(NamedTuple):
@@ -68,7 +65,7 @@ class Graph:
     def __init__(
         self,
         config: Config,
-        workers: Sequence[Perception],
+        attention: Attention,
         delivery: Delivery,
         recording: Recording,
         metrics: Metrics,
@@ -80,9 +77,9 @@ class Graph:
         self._recording = recording
         self._metrics = metrics
         self._batcher = Batcher(config.batch.size, config.batch.deadline_ms / 1e3, lasting=lasting)
-        self.roster = Roster(self._batcher, config.decode.queue, self._start_reader)
-        self._turn = threading.Lock()
-        self._perceived: InOrder[list[Perceived]] = InOrder(AHEAD)
+        self.roster = Roster(self._batcher, config, self._start_reader)
+        self._attention = attention
+        self._perceived: queue.Queue[list[Perceived]] = queue.Queue(AHEAD)
         self._to_record: queue.Queue[Recordable] = queue.Queue(AHEAD)
         self._stopping = threading.Event()
         self._abandoned = threading.Event()
@@ -91,10 +88,10 @@ class Graph:
         self._last = 0.0
         for stream in config.streams:
             self.roster.add(stream)
-        self._workers = [self._thread(f"perceive {i}", self._perceive, worker) for i, worker in enumerate(workers)]
+        self._perceiver = self._thread("perceive", self._perceive)
         self._deliverer = self._thread("deliver", self._deliver)
         self._recorder = self._thread("record", self._record)
-        self._threads = [*self._workers, self._deliverer, self._recorder]
+        self._threads = [self._perceiver, self._deliverer, self._recorder]
 
     def start(self) -> None:
         """Start every thread."""
@@ -146,7 +143,7 @@ class Graph:
         return self.roster.streams
 
     def _start_reader(self, state: StreamState) -> threading.Thread:
-        reader = self._thread(f"read {state.config.id}", self._read, state)
+        reader = self._thread(f"read {state.config.id}", Reading(state, self._config.decode).run)
         reader.start()
         return reader
 
@@ -162,56 +159,36 @@ class Graph:
 
         return threading.Thread(target=supervised, name=name, daemon=True)
 
-    def _read(self, state: StreamState) -> None:
-        """One stream's reader: a source that fails ends its own stream and no other."""
-        try:
-            with open_source(state.config, self._config.decode, partial(setattr, state, "trouble")) as source:
-                state.source, state.skipped = source, source.dropped
-                if state.stopping.is_set():  # it could not be told before
-                    return
-                self._pump(source, state)
-            if not state.taken:
-                state.error = state.trouble
-        except SourceError as error:
-            state.error = str(error)
-            log.error("%s", error)
-        finally:
-            state.reading = False
-            state.inbox.close()  # last: the graph may end with it, and must know by then that nothing is read
-
-    def _pump(self, source: Source, state: StreamState) -> None:
-        for frame in source:
-            state.info = source.info
-            if state.stopping.is_set():
-                return
-            while not state.inbox.put(frame, TICK):
-                if state.stopping.is_set():
-                    return
-            state.taken += 1
-
-    def _perceive(self, perception: Perception) -> None:
+    def _perceive(self) -> None:
         while not self._abandoned.is_set():
-            with self._turn:  # one worker collects at a time, so that tickets follow the order of the frames
-                batch = self._batcher.next(TICK)
-                if not batch:
-                    if batch is None:
-                        return
-                    continue
-                ticket = self._perceived.ticket()
-            masks = [self.streams[waiting.frame.stream].config.masks for waiting in batch]
+            batch = self._batcher.next(TICK)
+            if batch is None:
+                return
+            if not batch:
+                continue
             self._metrics.count("batches")
             self._metrics.count("batched frames", by=len(batch))
+            frames = [waiting.frame for waiting in batch]
             with self._metrics.timed("perceive"):
-                people = perception([waiting.frame.image for waiting in batch], masks)
-            done = [Perceived(*pair) for pair in zip(batch, people, strict=True)]
-            while not self._perceived.put(ticket, done, TICK) and not self._abandoned.is_set():
-                pass
+                people = self._attention(frames, {frame.stream: self.streams[frame.stream].config for frame in frames})
+            self._hand_over([Perceived(*pair) for pair in zip(batch, people, strict=True)])
+
+    def _hand_over(self, perceived: list[Perceived]) -> None:
+        while not self._abandoned.is_set():
+            try:
+                self._perceived.put(perceived, timeout=TICK)
+            except queue.Full:
+                continue
+            return
 
     def _deliver(self) -> None:
         while not self._abandoned.is_set():
-            working = any(thread.is_alive() for thread in self._workers)
-            batch = self._perceived.get(TICK if working else 0)
-            for waiting, people in batch or ():
+            working = self._perceiver.is_alive()
+            try:
+                batch = self._perceived.get(timeout=TICK) if working else self._perceived.get_nowait()
+            except queue.Empty:
+                batch = []
+            for waiting, people in batch:
                 self._deliver_one(self.streams[waiting.frame.stream], waiting, people)
             self._delivery.serve()
             self._look_after_streams()
@@ -221,15 +198,16 @@ class Graph:
     def _deliver_one(self, state: StreamState, waiting: Waiting, people: People) -> None:
         if state.info is not None and state.info is not state.announced:
             state.announced = state.info
+            state.told_paused, state.told_trouble = False, None  # subscribers are told that it is running
             self._hand_to_recorder(self._delivery.announce(state.info), waits=True)
-        people = inside(people, state.config.region)
-        result = self._delivery.deliver(waiting, people, patience=0 if state.live else PATIENCE)
+        hurried = any(other.config.drops for other in self.streams.values())  # they would wait, too
+        result = self._delivery.deliver(waiting, people, patience=0 if hurried else PATIENCE)
         state.latencies.observe(_latency(result, waiting))
         state.people = len(result.people)
         state.delivered += 1
         self._first = waiting.since if self._first is None else self._first
         self._last = time.monotonic()
-        if not self._hand_to_recorder((result, waiting.frame.image), waits=not state.live):
+        if not self._hand_to_recorder((result, waiting.frame.image), waits=not state.config.drops):
             state.unrecorded += 1
 
     def _hand_to_recorder(self, item: Recordable, *, waits: bool) -> bool:
@@ -256,18 +234,25 @@ class Graph:
                 self._forget(state)
 
     def _tell(self, state: StreamState) -> None:
-        """Tell subscribers of a pause and of a lost feed, when they begin and when they end."""
-        paused, trouble = state.paused, state.trouble
-        if (paused, trouble) != (state.told_paused, state.told_trouble):
-            state.told_paused, state.told_trouble = paused, trouble
-            doing = "paused" if paused else "reconnecting" if trouble else "running"
-            self._delivery.report(state.config.id, state.epoch, doing, trouble or "")
+        """Tell subscribers of a pause and of a lost feed, when they begin and when they end.
+
+        That a connection is running is told when its first frame is: until then, its epoch is not known.
+        """
+        info, paused, trouble = state.info, state.paused, state.trouble
+        if (paused, trouble) == (state.told_paused, state.told_trouble):
+            return
+        doing = "paused" if paused else "reconnecting" if trouble else "running"
+        if doing == "running" and (info is not state.announced or info is state.lost):
+            return
+        state.told_paused, state.told_trouble = paused, trouble
+        self._delivery.report(state.config.id, info.epoch if info else 0, doing, trouble or "")
 
     def _forget(self, state: StreamState) -> None:
         """Keep nothing of a stream that has left but its part in the sums."""
         id_ = state.config.id
         if state.reader is not None:
             state.reader.join(DRAIN)  # it has said that it is done, so this takes no time
+        self._attention.forget(id_)
         self._delivery.forget(id_)
         for reason, frames in state.dropped.items():
             self._metrics.count(DROPPED + reason, id_, frames)

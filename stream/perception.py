@@ -14,6 +14,9 @@ from stream.types import KEYPOINTS, Bool, Float, Image, Mask, People, Polygon
 EncodeMask: TypeAlias = Callable[[Bool, tuple[int, int]], Mask | Polygon]
 """Encodes a window, bool [h, w], whose top-left pixel lies at (x, y) of the frame."""
 
+Masks: TypeAlias = tuple[Mask | Polygon | None, ...]
+"""Of the people of one image; None for somebody who has none."""
+
 
 class Stopwatch(Protocol):
     """Takes the time of a `with` block under a name."""
@@ -27,9 +30,12 @@ class _NoStopwatch:
 
 
 class Perception:
-    """Runs the networks over a batch; people of all frames share their batches.
+    """The networks, and how they share their batches: people of all frames go through each of them together.
 
     Without a pose network the keypoints are the detector's own, where it finds any; and so are the masks.
+
+    Attributes:
+        has_pose: whether there is a pose network. has_masks: whether there is a mask network.
     """
 
     def __init__(
@@ -45,6 +51,8 @@ class Perception:
         self._segmenter = segmenter
         self._stopwatch = stopwatch or _NoStopwatch()
         self._encode = encode
+        self.has_pose = pose is not None
+        self.has_masks = segmenter is not None
 
     def __call__(self, images: Sequence[Image], masks: Sequence[bool]) -> list[People]:
         """The people of each image, best score first, without ids.
@@ -53,42 +61,59 @@ class Perception:
             images: uint8 [H, W, 3] BGR, each of its own size.
             masks: for each image, whether masks are wanted.
         """
+        found = self.detect(images)
+        keypoints = self.keypoints(images, found)
+        made = iter(self._masks_where(masks, images, found, keypoints))
+        return [
+            People.untracked(
+                of_image.xyxy, of_image.scores, points, next(made) if wanted else (), frame_size=image.shape[:2]
+            )
+            for image, of_image, points, wanted in zip(images, found, keypoints, masks, strict=True)
+        ]
+
+    def detect(self, images: Sequence[Image]) -> list[Boxes]:
+        """The people of each image, and whatever else the detector finds of them."""
         with self._stopwatch.timed("detect"):
-            found = self._detector(images)
+            return self._detector(images)
+
+    def keypoints(self, images: Sequence[Image], people: Sequence[Boxes]) -> list[Float]:
+        """Keypoints of `people`, per image float32 [N, 17, 3]: the pose network's, else the detector's, else zeros."""
         with self._stopwatch.timed("pose"):
-            keypoints = self._keypoints(images, found)
+            if self._pose is not None:
+                return self._pose(images, [of_image.xyxy for of_image in people])
+            return [
+                np.zeros((len(of_image.xyxy), len(KEYPOINTS), 3), np.float32)
+                if of_image.keypoints is None
+                else of_image.keypoints
+                for of_image in people
+            ]
+
+    def masks(self, images: Sequence[Image], boxes: Sequence[Float], keypoints: Sequence[Float]) -> list[Masks]:
+        """The mask network's masks of the people in `boxes` (per image float32 [N, 4]) with these keypoints."""
+        if self._segmenter is None or not images:
+            return [() for _ in images]
         with self._stopwatch.timed("masks"):
-            windows = self._masks(images, found, keypoints, masks)
-        return [
-            People.untracked(found_.xyxy, found_.scores, keypoints_, masks_, frame_size=image.shape[:2])
-            for image, found_, keypoints_, masks_ in zip(images, found, keypoints, windows, strict=True)
-        ]
+            return [self._encoded(windows) for windows in self._segmenter(images, boxes, keypoints)]
 
-    def _keypoints(self, images: Sequence[Image], found: Sequence[Boxes]) -> list[Float]:
-        if self._pose is not None:
-            return self._pose(images, [of_image.xyxy for of_image in found])
-        none = np.zeros((len(KEYPOINTS), 3), np.float32)
-        return [
-            np.tile(none, (len(of_image.xyxy), 1, 1)) if of_image.keypoints is None else of_image.keypoints
-            for of_image in found
-        ]
+    def own_masks(self, found: Boxes) -> Masks:
+        """Masks that the detector itself has found; none where a mask network makes them."""
+        if self.has_masks or found.masks is None:
+            return ()
+        with self._stopwatch.timed("masks"):
+            return self._encoded(found.masks())
 
-    def _masks(
-        self, images: Sequence[Image], found: Sequence[Boxes], keypoints: Sequence[Float], wanted: Sequence[bool]
-    ) -> list[tuple[Mask | Polygon | None, ...]]:
-        chosen = [i for i, want in enumerate(wanted) if want]
-        masks: list[tuple[Mask | Polygon | None, ...]] = [()] * len(images)
-        windows: list[list[Window | None]]
-        if not chosen:
-            return masks
-        if self._segmenter is None:
-            windows = [own() if (own := found[i].masks) else [] for i in chosen]
-        else:
-            windows = self._segmenter(
-                [images[i] for i in chosen], [found[i].xyxy for i in chosen], [keypoints[i] for i in chosen]
-            )
-        for i, of_image in zip(chosen, windows, strict=True):
-            masks[i] = tuple(
-                None if window is None else self._encode(window.bitmap, window.origin) for window in of_image
-            )
-        return masks
+    def _masks_where(
+        self, wanted: Sequence[bool], images: Sequence[Image], found: Sequence[Boxes], keypoints: Sequence[Float]
+    ) -> list[Masks]:
+        """Of the images where they are wanted."""
+        chosen = [number for number, want in enumerate(wanted) if want]
+        if not self.has_masks:
+            return [self.own_masks(found[number]) for number in chosen]
+        return self.masks(
+            [images[number] for number in chosen],
+            [found[number].xyxy for number in chosen],
+            [keypoints[number] for number in chosen],
+        )
+
+    def _encoded(self, windows: Sequence[Window | None]) -> Masks:
+        return tuple(None if window is None else self._encode(window.bitmap, window.origin) for window in windows)

@@ -11,12 +11,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from stream.assembly import Assembly, assemble
+from stream.attention import Attention, Pace
 from stream.config import Config, StreamConfig
 from stream.control import ControlServer
 from stream.delivery import Delivery
 from stream.graph import DRAIN, TICK, Graph
 from stream.metrics import DROPPED, REMOVED, Metrics
 from stream.recording import Recording
+from stream.settings import change_options
 from stream.sinks import Sink, open_sinks
 from stream.state import StreamState
 from stream.summary import RunSummary, StreamSummary
@@ -73,10 +75,10 @@ class Pipeline:
             self._recording = Recording([*open_sinks(config.record), *live, *sinks], self.metrics)
             undo.callback(self._recording.close)
             self.assembly = assembly or assemble(config, self.metrics)
-            self._delivery = Delivery(config.track, self.assembly.models, self.metrics, self._publisher, on_result)
+            self._delivery = Delivery(self.assembly.models, self.metrics, self._publisher, on_result)
             self._graph = Graph(
                 config,
-                self.assembly.workers,
+                Attention(self.assembly.perception, Pace.of(config), config.track, self.metrics),
                 self._delivery,
                 self._recording,
                 self.metrics,
@@ -141,6 +143,19 @@ class Pipeline:
                 goes when it does.
         """
         self._graph.roster.remove(stream, timeout)
+
+    def change_stream(self, stream: str, /, **options: object) -> None:
+        """Give a stream other options, as they are in a configuration file. From any thread.
+
+        `masks`, `region`, `max_latency_ms` and, of a feed, `fps` apply at once. For any other option, the source is
+        opened anew: `epoch` goes up by one, ids begin anew, `seq` goes on, and a file starts from its beginning. No
+        other stream notices.
+
+        Raises:
+            ConfigError: one of the options is wrong; nothing is changed.
+            StreamError: there is no such stream, or it is over.
+        """
+        self._graph.roster.change(stream, lambda config: change_options(config, options))
 
     def pause(self, stream: str) -> None:
         """Process nothing of a stream until `resume`. From any thread.

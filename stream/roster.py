@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Mapping
 
-from stream.batching import Batcher, BatcherEndedError
-from stream.config import StreamConfig
+from stream.batching import Batcher, BatcherEndedError, Terms
+from stream.config import Config, StreamConfig
 from stream.errors import StreamError
 from stream.state import StreamState
 
@@ -22,13 +23,14 @@ class Roster:
 
     Args:
         batcher: makes the inboxes.
-        room: frames of a file that may wait in its inbox.
+        config: what the inboxes are like.
         read: makes and starts the reader of a stream.
     """
 
-    def __init__(self, batcher: Batcher, room: int, read: Callable[[StreamState], threading.Thread]) -> None:
+    def __init__(self, batcher: Batcher, config: Config, read: Callable[[StreamState], threading.Thread]) -> None:
         self._batcher = batcher
-        self._room = room
+        self._room = config.decode.queue
+        self._max_latency_ms = config.batch.max_latency_ms
         self._read = read
         self._changing = threading.Lock()
         self._started = False
@@ -88,6 +90,19 @@ class Roster:
             raise StreamError(f"{stream}: its source has not ended within {timeout:g} s; the stream goes when it does")
         log.info("%s: removed", stream)
 
+    def change(self, stream: str, changed: Callable[[StreamConfig], StreamConfig]) -> None:
+        """Let a stream go by the options that `changed` makes of its own; see `StreamState.change`.
+
+        Raises:
+            StreamError: there is no such stream, or it is over.
+            Exception: what `changed` raises.
+        """
+        with self._changing:
+            state = self._find(stream)
+            config = changed(state.config)
+            state.change(config, self._terms(config))
+        log.info("%s: changed", stream)
+
     def pause(self, stream: str) -> None:
         """Let no frame of a stream in until `resume`; see `StreamState.pause`. Raises `StreamError` where it is not."""
         with self._changing:
@@ -117,8 +132,12 @@ class Roster:
 
     def _open(self, stream: StreamConfig) -> StreamState:
         try:
-            if stream.is_live:
-                return StreamState(stream, live=True, inbox=self._batcher.open(1, "latest"))
-            return StreamState(stream, live=False, inbox=self._batcher.open(self._room, "every"))
+            return StreamState(stream, self._batcher.open(self._terms(stream)))
         except BatcherEndedError:
             raise StreamError(f"{stream.id}: every stream has ended, and the run with them") from None
+
+    def _terms(self, stream: StreamConfig) -> Terms:
+        if not stream.drops:
+            return Terms(self._room, "every")
+        budget = self._max_latency_ms if stream.max_latency_ms is None else stream.max_latency_ms
+        return Terms(1, "latest", budget / 1e3 or math.inf)

@@ -7,8 +7,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from stream.batching import Inbox
+from stream.batching import Inbox, Terms
 from stream.config import StreamConfig
+from stream.errors import StreamError
 from stream.metrics import Latencies, Meter
 from stream.sources import Source
 from stream.types import StreamInfo
@@ -18,21 +19,32 @@ Health = Literal["opening", "running", "reconnecting", "paused", "ended", "faile
 """How a stream is doing: it has not delivered yet, it delivers, its feed is lost, somebody paused it, its file is over,
 it was given up."""
 
+REASONS = (
+    "newer frame came", "late", "paused", "removed", "given up", "recorder too slow",
+    "fps", "damaged", "unreadable", "busy",
+)  # fmt: skip
+"""Why pictures are dropped: before they are processed, after that, and, in the second line, by the source."""
+
+AT_ONCE = frozenset({"masks", "region", "max_latency_ms"})
+"""Options whose change does not touch the source; so does `fps` of a feed. For any other it is opened anew."""
+
 
 @dataclass(slots=True, eq=False)
 class StreamState:
     """What the graph knows of one stream.
 
     Attributes:
-        live: whether its frames come when they like; a file's wait until there is room.
-        info: what its source says of itself; announced: what the subscribers and sinks have been told of that.
+        config: its options, as they are now.
+        info: what its source says of itself; announced: what the subscribers and sinks have been told of that; lost:
+            what it said last of a connection that is over.
         taken: frames that came from the source; delivered: those of them that went out.
         people: in the newest of those.
         reading: whether its reader still runs; ended: whether its end has been announced.
-        source: while it is read.
-        skipped: pictures that the source did not turn into frames, by reason.
+        source: the last that was opened.
+        skipped: pictures that the sources before it did not turn into frames, by reason; faults: how often these lost
+            their connection, by kind.
         unrecorded: frames that were delivered and came too fast for the recorder.
-        trouble: why a feed is not connected now, while its source tries again.
+        trouble: why nothing comes now, while a feed's source tries again or another one is opened.
         error: why it ended before its time.
         paused: whether somebody asked for a pause.
         told_paused, told_trouble: what subscribers have been told of these two.
@@ -40,10 +52,10 @@ class StreamState:
     """
 
     config: StreamConfig
-    live: bool
     inbox: Inbox
     info: StreamInfo | None = None
     announced: StreamInfo | None = None
+    lost: StreamInfo | None = None
     taken: int = 0
     delivered: int = 0
     people: int = 0
@@ -51,6 +63,7 @@ class StreamState:
     ended: bool = False
     source: Source | None = None
     skipped: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
     unrecorded: int = 0
     trouble: str | None = None
     error: str | None = None
@@ -64,6 +77,13 @@ class StreamState:
     latencies: Latencies = field(default_factory=Latencies)
     fps_in: Meter = field(default_factory=Meter)
     fps_out: Meter = field(default_factory=Meter)
+    _changing: threading.Lock = field(default_factory=threading.Lock)
+    _to_open: bool = True
+
+    @property
+    def live(self) -> bool:
+        """Whether its frames come when they like."""
+        return self.config.is_live
 
     @property
     def epoch(self) -> int:
@@ -84,8 +104,21 @@ class StreamState:
     @property
     def dropped(self) -> dict[str, int]:
         """Pictures that were not delivered or not recorded, by reason."""
-        reasons = {**self.skipped, **self.inbox.drops, "recorder too slow": self.unrecorded}
+        with self._changing:
+            skipped = self.skipped + Counter(dict(self.source.dropped)) if self.source else self.skipped
+        reasons = {**skipped, **self.inbox.drops, "recorder too slow": self.unrecorded}
         return {reason: frames for reason, frames in reasons.items() if frames}
+
+    @property
+    def disconnections(self) -> dict[str, int]:
+        """How often a feed was lost or could not be connected to, by the kind of fault."""
+        with self._changing:
+            return dict(self.faults + Counter(dict(self.source.faults)) if self.source else self.faults)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether its source is to be read on."""
+        return not (self._to_open or self.stopping.is_set())
 
     @property
     def reconnects(self) -> int:
@@ -96,9 +129,60 @@ class StreamState:
         """Whether everything it will ever deliver has been delivered."""
         return not self.reading and self.delivered + self.inbox.dropped >= self.taken
 
+    def opens(self) -> bool:
+        """Whether a source is to be opened, the first or another one; once not, nothing can be changed any more."""
+        with self._changing:
+            self.reading = self._to_open and not self.stopping.is_set()
+            self._to_open = False
+            if self.reading and self.source is not None:
+                self.lose(f"{self.config.id}: was changed, and nothing has come since")
+            return self.reading
+
+    def opened(self, source: Source) -> bool:
+        """Take note of a source; returns whether it is to be read, as it may be out of date already."""
+        with self._changing:
+            if self.source is not None:
+                self.skipped += self.source.dropped
+                self.faults += self.source.faults
+            self.source = source
+            if self.live:
+                source.cap(self.config.fps)  # it may have been changed meanwhile
+            return self.wanted
+
+    def lose(self, reason: str | None) -> None:
+        """Take note of why nothing comes any more, or, with None, that something will."""
+        if reason is not None:
+            self.lost = self.info
+        self.trouble = reason
+
+    def change(self, config: StreamConfig, terms: Terms) -> None:
+        """Go by other options: at once where the source has no part in them, else by a source that is opened anew.
+
+        Raises:
+            StreamError: it is over.
+        """
+        with self._changing:
+            if not self.reading:
+                raise StreamError(f"{config.id}: is over and cannot be changed; remove it and add it anew")
+            before, self.config = self.config, config
+            changed = {name for name in StreamConfig.model_fields if getattr(before, name) != getattr(config, name)}
+            self.inbox.adopt(terms)
+            if self.paused:
+                self._let_nothing_in()
+            self._to_open = self._to_open or not changed <= (AT_ONCE | {"fps"} if self.live else AT_ONCE)
+            source = self.source
+            if source is not None and not self._to_open:
+                source.cap(config.fps)
+        if self._to_open and source is not None:
+            source.stop()
+
     def pause(self) -> None:
         """Let no frame in: a file that is read as fast as possible stands still, anything else goes on unseen."""
         self.paused = True
+        self._let_nothing_in()
+
+    def _let_nothing_in(self) -> None:
+        self.inbox.resume()
         if self.live or self.config.pace == "realtime":  # one that stood still would have to catch up afterwards
             self.inbox.drop("paused")
         else:
@@ -141,4 +225,5 @@ class StreamState:
             "queue": len(self.inbox),
             "dropped": self.dropped,
             "reconnects": self.reconnects,
+            "faults": self.disconnections,
         }

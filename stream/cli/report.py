@@ -36,11 +36,12 @@ ROLES = {"detector": "people", "pose": "keypoints", "masks": "masks"}
 
 
 def show_choices(console: Console, pipeline: Pipeline) -> None:
-    """Say which network runs how, and why."""
-    for role, choice in pipeline.assembly.choices.items():
+    """Say which network, or which part of one that has several, runs how, and why."""
+    for name, choice in pipeline.assembly.choices.items():
+        role, _, part = name.partition("/")
+        model = f"{pipeline.assembly.models[role]}, {part}" if part else pipeline.assembly.models[role]
         console.print(
-            f"[bold]{ROLES[role]:>10}[/]  {pipeline.assembly.models[role]} on {choice.backend}, {choice.precision} "
-            f"[dim]({choice.reason})[/]",
+            f"[bold]{ROLES[role]:>10}[/]  {model} on {choice.backend}, {choice.precision} [dim]({choice.reason})[/]",
             highlight=False,
         )
 
@@ -125,16 +126,18 @@ def _stages(summary: RunSummary) -> Table:
     table.add_column("stage")
     table.add_column("ms a frame", justify="right")
     table.add_column("of which the network", justify="right")
-    networks = {"detect": "model/detector", "pose": "model/pose", "masks": "model/masks"}
+    roles = {"detect": "detector", "pose": "pose", "masks": "masks"}
     for stage, words in STAGES.items():
         if stage not in summary.stages or not summary.frames:
             continue
         series = summary.stages[stage]
-        model = summary.stages.get(networks.get(stage, ""))
+        parts = [
+            of.total_ms for name, of in summary.stages.items() if name.split("/")[:2] == ["model", roles.get(stage)]
+        ]
         table.add_row(
             words,
             f"{series.total_ms / summary.frames:.2f}",
-            f"{model.total_ms / summary.frames:.2f}" if model else "",
+            f"{sum(parts) / summary.frames:.2f}" if parts else "",
         )
     return table
 

@@ -11,10 +11,9 @@ from rich.console import Console
 
 from stream.cli.errors import CommandError, ExitCode
 
-console = Console(stderr=True)
-
 
 def run(
+    context: typer.Context,
     config: Annotated[
         Path | None, typer.Argument(help="Configuration file; `peoplestream config show --defaults` prints one.")
     ] = None,
@@ -89,6 +88,7 @@ def run(
         raise CommandError(
             "no stream to watch: name one with --source URI, or list `streams` in a configuration file", ExitCode.USAGE
         )
+    console = Console(stderr=True, quiet=context.find_root().params.get("quiet", False))
     summary = run_pipeline(configuration, duration, console, live=not as_json)
     if as_json:
         typer.echo(json.dumps(summary.as_json()))

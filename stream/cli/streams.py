@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 streams_app = typer.Typer(
-    help="List, add, remove, pause and resume the streams of a run that takes commands (run --control ENDPOINT).",
+    help="List, add, remove, change, pause and resume the streams of a run that takes commands (--control ENDPOINT).",
     no_args_is_help=True,
 )
 
@@ -59,6 +59,25 @@ def add_stream(
         stream["id"] = id_
     reply = _ask(control, server_key, keys, "add", [{"stream": stream}])[0]
     typer.echo(json.dumps({"id": reply["id"]}) if as_json else f"added {reply['id']}")
+
+
+@streams_app.command("change")
+def change_stream(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="Id of a stream.")],
+    settings: Annotated[
+        list[str], typer.Argument(metavar="KEY=VALUE...", help="Options of a stream, such as masks=false or fps=5.")
+    ],
+    control: Control,
+    as_json: AsJson = False,
+    server_key: ServerKey = None,
+    keys: Keys = None,
+) -> None:
+    """Give a stream other options; where these are its source's, it is opened anew. No other stream notices."""
+    options = _options(settings)
+    if isinstance(options.get("source"), str):
+        options["source"] = _absolute(options["source"])
+    reply = _ask(control, server_key, keys, "change", [{"id": id_, "options": options}])[0]
+    typer.echo(json.dumps({"id": reply["id"]}) if as_json else f"changed {reply['id']}")
 
 
 @streams_app.command("remove")
@@ -113,11 +132,11 @@ def _options(settings: list[str]) -> dict[str, Any]:
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not (equals and key):
-            raise CommandError(f"--set {key}: must look like option=value", ExitCode.USAGE)
+            raise CommandError(f"{setting!r} must look like option=value, such as fps=5", ExitCode.USAGE)
         try:
             options[key] = yaml.safe_load(text)
         except yaml.YAMLError:
-            raise CommandError(f"--set {key}: its value is no YAML", ExitCode.USAGE) from None
+            raise CommandError(f"{key}: its value is no YAML", ExitCode.USAGE) from None
     return options
 
 
@@ -143,7 +162,7 @@ def _table(streams: list[dict[str, Any]]) -> Table:
             f"{stream['fps_out']:.1f}",
             f"{stream['latency_ms']['p95']:.0f}",
             str(stream["people"]),
-            str(sum(stream["dropped"].values())),
+            ", ".join(f"{frames} ({reason})" for reason, frames in stream["dropped"].items()) or "0",
             str(stream["reconnects"]),
         )
     return table

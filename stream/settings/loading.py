@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +21,8 @@ from stream.config import Config, ConfigError, Problem, StreamConfig
 from stream.settings.explaining import dotted, explain, shown
 from stream.settings.lined_yaml import KeyPath, Plain, read_yaml
 from stream.uri import local_path, missing, redact, relative_to, scheme, stream_id
+
+NO_KEYPOINTS = "is placed by keypoints: give pose.model, or set masks.model to null as well"
 
 
 def load_config(path: Path | None = None, overrides: Sequence[str] = (), sources: Sequence[str] = ()) -> Config:
@@ -62,15 +64,22 @@ def load_stream(options: object, taken: Collection[str] = ()) -> StreamConfig:
         stream = draft.add_stream(options, taken)
     except ConfigError as error:
         raise ConfigError([_alone(problem) for problem in error.problems]) from None
-    path = local_path(stream.source)
-    if absent := missing(path) if path is not None and scheme(stream.source) != "testpattern" else None:
-        raise ConfigError([Problem("", "source", absent)])
     if stream.id in taken:
         raise ConfigError([Problem("", "id", f"{stream.id} is taken; remove that stream first, or give another id")])
+    if wrong := _unusable(stream.source):
+        raise ConfigError([Problem("", "source", wrong)])
     return stream
 
 
-NO_KEYPOINTS = "is placed by keypoints: give pose.model, or set masks.model to null as well"
+def change_options(stream: StreamConfig, options: Mapping[str, object]) -> StreamConfig:
+    """`stream` with other options; its id is for ever.
+
+    Raises:
+        ConfigError: with everything that is wrong.
+    """
+    if options.get("id", stream.id) != stream.id:
+        raise ConfigError([Problem("", "id", "cannot be changed; remove the stream and add it under another one")])
+    return load_stream({**stream.model_dump(exclude_unset=True), **options})
 
 
 class _Draft:
@@ -206,13 +215,18 @@ class _Draft:
                 yield Problem(self._origin(key), dotted(key), wrong)
 
     def _blocked_folder(self) -> Iterator[Problem]:
-        """A folder for recordings that is a file."""
+        """A folder for recordings that is a file, or below one."""
         record = self._values.get("record")
         folder = record.get("dir") if isinstance(record, dict) else None
-        # os.path, since Path.exists raises for a name that is too long or may not be looked at
-        if isinstance(folder, str) and os.path.exists(folder) and not os.path.isdir(folder):  # noqa: PTH110, PTH112
-            key = ("record", "dir")
-            yield Problem(self._origin(key), dotted(key), f"must be a folder, but {folder} is a file")
+        if not isinstance(folder, str):
+            return
+        for path in (Path(folder), *Path(folder).parents):
+            # os.path, since Path.exists raises for a name that is too long or may not be looked at
+            if os.path.exists(path):  # noqa: PTH110
+                if not os.path.isdir(path):  # noqa: PTH112
+                    key = ("record", "dir")
+                    yield Problem(self._origin(key), dotted(key), f"must be a folder, but {path} is a file")
+                return
 
     def _unknown_models(self) -> Iterator[Problem]:
         """Models that the zoo does not have, or has for another role."""
@@ -228,6 +242,8 @@ class _Draft:
 
     def _masks_without_keypoints(self) -> Iterator[Problem]:
         """Masks that need keypoints where no network finds any."""
+        if not any(role in self._values for role in get_args(Role)):  # the defaults go together; the zoo takes long
+            return
         defaults, names = Config(), []
         for role in get_args(Role):
             section = self._values.get(role)

@@ -61,7 +61,7 @@ def _options(section: type[BaseModel], given: Mapping[str, object], *only: str) 
         if _is_section(info):
             lines += ["", *_block(name, info)]
             continue
-        meaning = textwrap.wrap(_meaning(info), max(_WIDTH - column - 4, 40))
+        meaning = textwrap.wrap(_meaning(info), max(_WIDTH - column - 8, 40))
         beside = itertools.zip_longest([flat[name]], [f"# {line}" for line in meaning], fillvalue="")
         lines += [f"{option:{column}}{comment}".rstrip() for option, comment in beside]
     return lines

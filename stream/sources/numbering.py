@@ -28,26 +28,33 @@ class Numbering:
         self.dropped: Counter[str] = Counter()
         self.info = StreamInfo(config.id, epoch=0, source=redact(config.source), width=0, height=0, fps=0.0)
         self._config = config
+        self._fps = config.fps
         self._cap = RateCap(config.fps)
+        self._medium = (0.0, 0)  # frames per second and frames of the reader
         self._seq = 0
 
     def begin(self, reader: Reader, first: Picture, epoch: int) -> None:
         """Describe a connection by its reader and its first picture."""
-        cap = self._config.fps
         height, width = first.image.shape[:2]
-        capped = bool(cap) and cap < reader.fps
-        frames = math.ceil(reader.frames * cap / reader.fps) if capped else reader.frames
-        self.info = replace(
-            self.info,
-            epoch=epoch,
-            width=width,
-            height=height,
-            fps=cap if capped else reader.fps,
-            frames=0 if self._config.loop else frames,
-        )
+        self._medium = (reader.fps, reader.frames)
+        self.info = self._paced(replace(self.info, epoch=epoch, width=width, height=height))
+
+    def cap(self, fps: float) -> None:
+        """Let at most `fps` frames per second through, 0: all, from the next picture on. From any thread."""
+        self._fps = fps
+
+    def _paced(self, info: StreamInfo) -> StreamInfo:
+        """`info` with the rate and the number of frames that the cap leaves."""
+        fps, frames = self._medium
+        if 0 < self._cap.fps < fps:
+            fps, frames = self._cap.fps, math.ceil(frames * self._cap.fps / fps)
+        return replace(info, fps=fps, frames=0 if self._config.loop else frames)
 
     def admits(self, elapsed: float) -> bool:
         """Whether the picture `elapsed` seconds after the first is within the rate; counted where it is not."""
+        if self._fps != self._cap.fps:
+            self._cap = RateCap(self._fps)
+            self.info = self._paced(self.info)
         if self._cap.admits(elapsed):
             return True
         self.dropped["fps"] += 1

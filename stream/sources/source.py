@@ -59,6 +59,10 @@ class Source(ABC):
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]: ...
 
+    def cap(self, fps: float) -> None:
+        """Let at most `fps` frames per second through from the next picture on, 0: all. From any thread."""
+        self._numbering.cap(fps)
+
     def stop(self) -> None:
         """End the iteration before its next frame. May be called from any thread."""
         self._stopped.set()

@@ -66,6 +66,7 @@ class RateCap:
     """Lets at most `fps` frames per second of media time through, evenly; 0 lets every frame through."""
 
     def __init__(self, fps: float) -> None:
+        self.fps = fps
         self._step = 1 / fps if fps else 0.0
         self._due = 0.0
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from stream.config import TrackConfig
 from stream.tracking.association import assign
+from stream.tracking.following import doubled, measured, moved
 from stream.tracking.kalman import BoxFilter, to_boxes
 from stream.tracking.similarity import AREA_OF_BOX, box_similarity, keypoint_similarity
 from stream.tracking.smoothing import KeypointSmoother
 from stream.tracking.tracks import Tracks
-from stream.types import UNTRACKED, People
+from stream.types import UNTRACKED, Bool, Float, Int, People
 
 Double: TypeAlias = npt.NDArray[np.float64]
 Rows: TypeAlias = npt.NDArray[np.intp]
@@ -24,6 +25,24 @@ Rows: TypeAlias = npt.NDArray[np.intp]
 _NOBODY = -1
 
 _log = logging.getLogger(__name__)
+
+
+class Followed(NamedTuple):
+    """The M people who were seen last: their tracks, expected boxes, and what is known of them.
+
+    Attributes:
+        rows: intp [M], of the tracker. boxes: float32 [M, 4], where they should be.
+        age: int64 [M], in how many frames nobody looked at them. confirmed: bool [M].
+    """
+
+    rows: Rows
+    boxes: Float
+    age: Int
+    confirmed: Bool
+
+    def only(self, which: Bool) -> Followed:
+        """Some of them."""
+        return Followed(self.rows[which], self.boxes[which], self.age[which], self.confirmed[which])
 
 
 class Tracker:
@@ -76,12 +95,82 @@ class Tracker:
         result = self._publish(people, owners)
         return result if self._smoother is None else self._smoother.smooth(result, self._clock)
 
+    def expected(self, time: float) -> Followed | None:
+        """Where the people seen last should be at `time`; None where only a detection can tell who is there."""
+        if self._begins(time):
+            return None
+        tracks, state = self._tracks, self._tracks.state.copy()
+        self._filter.predict(state, self._elapsed(time))
+        rows = (tracks.missed == 0).nonzero()[0]
+        return Followed(rows, to_boxes(state)[rows].astype(np.float32), tracks.age[rows], tracks.confirmed[rows])
+
+    def follow(self, rows: Rows, keypoints: Float, time: float, frame_size: tuple[int, int]) -> tuple[People, bool]:
+        """The confirmed people of a frame without a detection: some looked at again, the others carried on.
+
+        Args:
+            rows: of those who were looked at, a part of what `expected` gave for this `time`.
+            keypoints: of these, float32 [M, 17, 3].
+            time: of the frame. frame_size: height and width of it.
+
+        Returns:
+            The people; who was not looked at is `predicted`, with keypoints that moved with the box. And whether all
+            who were looked at were recognised; if not, it is time for a detection.
+        """
+        self._advance(time)
+        tracks = self._tracks
+        expected = to_boxes(tracks.state)
+        boxes, recognised = expected.copy(), np.ones(len(tracks), np.bool_)
+        boxes[rows], recognised[rows] = measured(tracks.boxes[rows], tracks.keypoints[rows], keypoints)
+        poses = moved(tracks.keypoints, tracks.boxes, expected)
+        poses[rows] = keypoints
+        recognised[rows] &= ~doubled(poses, expected, boxes)[rows]
+        recognised = recognised[rows]
+        boxes = boxes[rows]
+        found, lost = rows[recognised], rows[~recognised]
+        self._filter.correct(tracks.state, found, boxes[recognised])
+        tracks.age += 1
+        tracks.age[rows] = 0
+        tracks.missed[lost] += 1
+        tracks.hits[found] += 1
+        tracks.seen[found] = self._clock
+        tracks.boxes[found] = boxes[recognised]
+        tracks.keypoints[found] = keypoints[recognised]
+        tracks.confirmed |= tracks.hits >= self._settings.confirm_frames
+        self._number()
+        shown = (tracks.confirmed & (tracks.missed == 0)).nonzero()[0]
+        now = to_boxes(tracks.state)[shown]
+        looked = np.isin(shown, found)
+        people = People(
+            boxes=now.astype(np.float32),
+            scores=tracks.scores[shown],
+            keypoints=np.where(
+                looked[:, None, None],
+                tracks.keypoints[shown],
+                moved(tracks.keypoints[shown], tracks.boxes[shown], now).astype(np.float32),
+            ),
+            ids=tracks.ids[shown],
+            masks=(),
+            predicted=~looked,
+            velocity=tracks.state[1, shown, :2].astype(np.float32),
+            frame_size=frame_size,
+        )
+        if self._settings.predict_seconds:
+            people = self._add_predicted(people)
+        people = people if self._smoother is None else self._smoother.smooth(people, self._clock)
+        return people, bool(recognised.all())
+
+    def _elapsed(self, time: float) -> float:
+        return 0.0 if self._time is None else max(0.0, time - self._time)
+
+    def _begins(self, time: float) -> bool:
+        """Whether nothing is known any more that helps at `time`."""
+        return self._time is None or self._elapsed(time) > self._settings.lost_seconds
+
     def _advance(self, time: float) -> bool:
         """Carries all tracks on to `time`; whether this is a new beginning."""
         if not math.isfinite(time):
             raise ValueError(f"The time of a frame must be a finite number of seconds, not {time}.")
-        elapsed = 0.0 if self._time is None else max(0.0, time - self._time)
-        begins = self._time is None or elapsed > self._settings.lost_seconds
+        elapsed, begins = self._elapsed(time), self._begins(time)
         self._time = time
         self._clock += elapsed
         if begins:
@@ -141,7 +230,7 @@ class Tracker:
             return overlap
         size = boxes[:, 2:] - boxes[:, :2]
         areas = AREA_OF_BOX * size[:, 0] * size[:, 1]
-        keypoints = _move(tracks.keypoints, tracks.boxes, expected)
+        keypoints = moved(tracks.keypoints, tracks.boxes, expected)
         alike = keypoint_similarity(keypoints[rows], people.keypoints[persons], areas[persons])
         by_box = overlap[rows, persons]
         mixed = overlap.copy()
@@ -156,6 +245,7 @@ class Tracker:
         self._filter.correct(tracks.state, rows, boxes[found])
         tracks.missed += 1
         tracks.missed[rows] = 0
+        tracks.age[rows] = 0
         tracks.hits[rows] += 1
         tracks.seen[rows] = self._clock
         tracks.scores[rows] = people.scores[found]
@@ -234,13 +324,3 @@ def _usable(people: People) -> People:
     good = sound[:, 0] & sound[:, 1]
     _log.warning("Dropped %d people with an empty or infinite box.", len(people) - int(good.sum()))
     return people[good]
-
-
-def _move(keypoints: npt.NDArray[np.float32], boxes: Double, to: Double) -> Double:
-    """`keypoints` [N, 17, 3] of people in `boxes` [N, 4], where they lie once the same pose fills the boxes `to`."""
-    scale = ((to[:, 3] - to[:, 1]) / (boxes[:, 3] - boxes[:, 1]))[:, None]
-    shift = (to[:, :2] + to[:, 2:]) / 2 - scale * ((boxes[:, :2] + boxes[:, 2:]) / 2)
-    moved = keypoints.astype(np.float64)
-    moved[:, :, :2] *= scale[:, None]
-    moved[:, :, :2] += shift[:, None]
-    return moved

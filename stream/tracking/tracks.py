@@ -24,6 +24,7 @@ class Tracks:
         seen: float64 [T], when each was last seen, seconds of the tracker's clock.
         hits: int64 [T], in how many frames each was seen.
         missed: int64 [T], in how many frames each has not been seen since; 0: seen in the newest frame.
+        age: int64 [T], in how many frames nobody has looked at each, though there was no reason to doubt.
         confirmed: bool [T], whether each is taken for a person and published.
         scores: float32 [T], boxes: float64 [T, 4], keypoints: float32 [T, 17, 3], as they were last seen.
     """
@@ -33,6 +34,7 @@ class Tracks:
     seen: Double
     hits: Int
     missed: Int
+    age: Int
     confirmed: Bool
     scores: Float
     boxes: Double
@@ -48,6 +50,7 @@ class Tracks:
             seen=np.full(n, now),
             hits=np.ones(n, np.int64),
             missed=np.zeros(n, np.int64),
+            age=np.zeros(n, np.int64),
             confirmed=np.full(n, confirmed),
             scores=scores,
             boxes=boxes,

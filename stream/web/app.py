@@ -59,6 +59,7 @@ def build_app(target: Observed, live: Live, fps: float, token: str | None) -> St
         Route("/api/streams", partial(_list, target), methods=["GET"]),
         Route("/api/streams", partial(_add, target), methods=["POST"]),
         Route("/api/streams/{id}", partial(_remove, target), methods=["DELETE"]),
+        Route("/api/streams/{id}", partial(_change, target), methods=["PATCH"]),
         Route("/api/streams/{id}/{command:str}", partial(_pause, target), methods=["POST"]),
         Route("/api/pictures", partial(_pictures, target, live, fps), methods=["POST"]),
     ]
@@ -100,6 +101,13 @@ async def _add(target: Observed, request: Request) -> Response:
 
 def _remove(target: Observed, request: Request) -> Response:
     return _done(lambda: target.remove_stream(request.path_params["id"], REMOVAL))
+
+
+async def _change(target: Observed, request: Request) -> Response:
+    options = await _body(request)
+    if not (isinstance(options, dict) and options):
+        return JSONResponse({"error": 'a change is a JSON object of options, such as {"fps": 5}'}, 400)
+    return await run_in_threadpool(_done, lambda: target.change_stream(request.path_params["id"], **options))
 
 
 def _pause(target: Observed, request: Request) -> Response:

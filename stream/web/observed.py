@@ -32,6 +32,9 @@ class Observed(Protocol):
     def remove_stream(self, stream: str, timeout: float, /) -> None:
         """Watch a stream no longer."""
 
+    def change_stream(self, stream: str, /, **options: object) -> None:
+        """Give a stream other options; raises `ConfigError` where they are wrong."""
+
     def pause(self, stream: str, /) -> None:
         """Let no frame of a stream in."""
 

@@ -16,7 +16,8 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from stream.metrics import BOUNDS, Metrics
-from stream.state import Health, StreamState
+from stream.sources import Fault
+from stream.state import REASONS, Health, StreamState
 from stream.web.observed import Observed
 
 NOT_STAGES = ("latency",)
@@ -50,6 +51,9 @@ def _counters(streams: dict[str, StreamState], metrics: Metrics) -> Iterable[Met
     out = CounterMetricFamily("peoplestream_frames_published", "Frames whose result was published.", labels=["stream"])
     drops = CounterMetricFamily("peoplestream_frames_dropped", "Frames lost on the way.", labels=["stream", "reason"])
     again = CounterMetricFamily("peoplestream_reconnects", "Times a feed was connected again.", labels=["stream"])
+    faults = CounterMetricFamily(
+        "peoplestream_source_faults", "Times a feed was lost or not reached, by kind.", labels=["stream", "kind"]
+    )
     overruns = CounterMetricFamily(
         "peoplestream_subscriber_overruns", "Times a subscriber was too slow and lost messages.", labels=["stream"]
     )
@@ -58,9 +62,12 @@ def _counters(streams: dict[str, StreamState], metrics: Metrics) -> Iterable[Met
         out.add_metric([id_], state.delivered)
         again.add_metric([id_], state.reconnects)
         overruns.add_metric([id_], metrics.counted("subscriber overrun", id_))
-        for reason, frames in state.dropped.items():
+        # every reason and kind, also with 0: a rise from nothing to 1 is none to Prometheus
+        for reason, frames in {**dict.fromkeys(REASONS, 0), **state.dropped}.items():
             drops.add_metric([id_, reason], frames)
-    return read, out, drops, again, overruns
+        for kind, times in {**dict.fromkeys(get_args(Fault) if state.live else (), 0), **state.disconnections}.items():
+            faults.add_metric([id_, kind], times)
+    return read, out, drops, again, faults, overruns
 
 
 def _gauges(streams: dict[str, StreamState]) -> Iterable[Metric]:

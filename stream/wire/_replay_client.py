@@ -23,7 +23,7 @@ _ATTEMPTS = 3
 """How often a request is sent: an answer may also seem late because this program was stopped meanwhile."""
 
 _REST = 5.0
-"""Seconds without requests after one that nobody answered."""
+"""Seconds without requests to a socket after one that nobody answered there."""
 
 
 class ReplayClient:
@@ -52,13 +52,14 @@ class ReplayClient:
         self._where = where
         self._asked_at = 0.0
         self._attempts = 0
+        self._mute = ""
         self._rests_until = 0.0
 
     def step(self, reception: Reception) -> bool:
         """Go on with the first gap of `reception`; False where the answer must arrive first."""
         request = reception.gaps[0].request
         where = self._where or _told(self._endpoint, reception.infos.get(request.stream))
-        if not where or time.monotonic() < self._rests_until:
+        if not where or (where == self._mute and time.monotonic() < self._rests_until):
             reception.give_up()
             return True
         try:
@@ -106,7 +107,7 @@ class ReplayClient:
         if self._attempts == _ATTEMPTS:
             _log.warning("nobody at %s replays missed frames: they are lost", where)
             self._attempts = 0
-            self._rests_until = time.monotonic() + _REST
+            self._mute, self._rests_until = where, time.monotonic() + _REST
             reception.give_up()
         return True
 

@@ -27,9 +27,9 @@ class Walker:
         return Boxes(middle, np.array([0.9], np.float32))
 
 
-def assembly(before: Callable[[Sequence[Image]], None] = lambda _: None, workers: int = 1) -> Assembly:
-    """An assembly of `Walker`s."""
-    return Assembly(tuple(Perception(Walker(before)) for _ in range(workers)), {"detector": "walker"}, {}, 1)
+def assembly(before: Callable[[Sequence[Image]], None] = lambda _: None) -> Assembly:
+    """An assembly of a `Walker`."""
+    return Assembly(Perception(Walker(before)), {"detector": "walker"}, {}, 1)
 
 
 def patterns(*ids: str, frames: int = 20, **others: object) -> Config:

@@ -40,6 +40,31 @@ def test_masks_without_keypoints_are_refused() -> None:
         assemble(Config(pose=PoseConfig(model=None)), Metrics())
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"source": "rtsp://cam/1", "policy": "every"}, "a feed does not wait until it is asked"),
+        ({"source": "a.mp4", "policy": "latest"}, "give pace: realtime as well"),
+        ({"source": "a.mp4", "max_latency_ms": 200}, "nothing is dropped from a stream whose policy is every"),
+        (
+            {"source": "a.mp4", "policy": "every", "max_latency_ms": 200},
+            "nothing is dropped from a stream whose policy",
+        ),
+        ({"source": "rtsp://cam/1", "max_latency_ms": -1}, "greater than or equal to 0"),
+    ],
+)
+def test_a_policy_that_does_not_fit_the_source_is_accepted(options: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValidationError, match=sentence):
+        StreamConfig.model_validate({"id": "a", **options})
+
+
+def test_a_file_drops_or_a_feed_waits_unless_asked_otherwise() -> None:
+    film = {"id": "a", "source": "a.mp4"}
+    assert not StreamConfig.model_validate({**film, "max_latency_ms": 0}).drops
+    assert StreamConfig.model_validate({**film, "pace": "realtime", "policy": "latest", "max_latency_ms": 90}).drops
+    assert StreamConfig(id="a", source="rtsp://cam/1", max_latency_ms=200).drops
+
+
 def test_the_json_schema_names_every_section() -> None:
     schema = Config.model_json_schema()
     assert set(schema["properties"]) == set(Config.model_fields)

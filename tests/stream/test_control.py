@@ -38,6 +38,10 @@ class Target:
     def remove_stream(self, stream: str, timeout: float, /) -> None:
         self._tell("remove", stream)
 
+    def change_stream(self, stream: str, /, **options: object) -> None:
+        self._tell("change", stream)
+        self.told.append(("options", options))
+
     def pause(self, stream: str, /) -> None:
         self._tell("pause", stream)
 
@@ -87,7 +91,12 @@ def ask(target: Target, **request: object) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("request_", "error"),
     [
-        ({"command": "dance"}, "none of list, add, remove, pause, resume"),
+        ({"command": "dance"}, "none of list, add, remove, change, pause, resume"),
+        ({"command": "change", "id": "lobby"}, "does not say what to change"),
+        ({"command": "change", "id": "lobby", "options": {b"fps": 5}}, "does not say what to change"),
+        ({"command": "change", "options": {"fps": 5}}, "does not say which stream"),
+        ({"command": "change", "id": "yard", "options": {"fps": 5}}, "yard: there is no such stream"),
+        ({"command": "add", "stream": {"source": "testpattern://0x0@25"}}, "testpattern://0x0@25"),
         ({}, "none of list, add"),
         ({"command": ["list"]}, "none of list, add"),
         ({"command": "remove"}, "does not say which stream"),
@@ -119,9 +128,10 @@ VALUES = st.recursive(
     max_leaves=8,
 )
 REQUESTS = st.fixed_dictionaries(
-    {"command": st.sampled_from(["list", "add", "remove", "pause", "resume"]) | VALUES},
+    {"command": st.sampled_from(["list", "add", "remove", "change", "pause", "resume"]) | VALUES},
     optional={
-        "id": VALUES,
+        "id": VALUES | st.just("lobby"),
+        "options": VALUES,
         "v": VALUES,
         "stream": VALUES | st.dictionaries(st.sampled_from(["id", "source", "pace", "loop", "fps", "masks"]), VALUES),
     },

@@ -31,8 +31,7 @@ def no_thread_is_left() -> Iterator[None]:
     assert not left
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_frames_of_a_file_are_lost_or_shuffled(workers: int) -> None:
+def test_frames_of_a_file_are_lost_or_shuffled() -> None:
     results: dict[str, list[FrameResult]] = defaultdict(list)
     slow_start = [0.02, 0.0, 0.01]
 
@@ -41,7 +40,7 @@ def test_frames_of_a_file_are_lost_or_shuffled(workers: int) -> None:
 
     with Pipeline(
         patterns("a", "b", "c", frames=40),
-        assembly=assembly(before, workers),
+        assembly=assembly(before),
         on_result=lambda result: results[result.stream].append(result),
     ) as pipeline:
         summary = pipeline.run()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-import stream.graph
+import stream.reading
 from stream.config import DecodeConfig, StreamConfig
 from stream.errors import StreamError
 from stream.metrics import REMOVED
@@ -222,7 +222,7 @@ def test_a_source_that_hangs_blocks_its_removal_for_ever(monkeypatch: pytest.Mon
             freed.wait(20)
         return open_source(config, decode)
 
-    monkeypatch.setattr(stream.graph, "open_source", hanging)
+    monkeypatch.setattr(stream.reading, "open_source", hanging)
     counts: dict[str, int] = defaultdict(int)
 
     def count(result: FrameResult) -> None:

@@ -126,7 +126,7 @@ def test_an_impossible_folder_is_noticed_only_after_the_whole_video(
     (tmp_path / "file").touch()
     folder = tmp_path / "file" / "recordings"
     code, err = peoplestream("run", "--source", "testpattern://64x64@5?frames=3", "--record", folder)
-    assert code == ExitCode.FAILED
+    assert code == ExitCode.USAGE
     assert str(folder) in sentence(err)
 
 

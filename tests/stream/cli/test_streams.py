@@ -50,7 +50,8 @@ def test_the_list_is_not_what_the_run_says(endpoint: str, monkeypatch: pytest.Mo
     monkeypatch.setenv("COLUMNS", "200")
     assert json.loads(run("list", "--control", endpoint, "--json").stdout) == {"streams": [REPORT]}
     shown = run("list", "--control", endpoint).stdout
-    for part in ("lobby", "reconnecting: refused [x]", "rtsp://***@camera/[1]", "24.9", "12.5", "42", "9", "4"):
+    drops = "7 (newer frame came), 2 (paused)"
+    for part in ("lobby", "reconnecting: refused [x]", "rtsp://***@camera/[1]", "24.9", "12.5", "42", drops, "4"):
         assert part in shown
 
 
@@ -75,6 +76,18 @@ def test_several_ids_are_not_all_changed(endpoint: str, target: Watched) -> None
 def test_what_the_run_refuses_is_said_to_be_done(endpoint: str) -> None:
     result = run("remove", "yard", "--control", endpoint)
     assert isinstance(result.exception, StreamError) and "yard" in str(result.exception)
+
+
+def test_a_change_does_not_reach_the_run(
+    endpoint: str, target: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    changed = run("change", "lobby", "fps=5", "region=[[0, 0], [1, 0], [1, 1]]", "source=a.mp4", "--control", endpoint)
+    assert changed.stdout == "changed lobby\n"
+    options = {"fps": 5, "region": [[0, 0], [1, 0], [1, 1]], "source": str(tmp_path / "a.mp4")}
+    assert target.told == [("change", "lobby"), ("options", options)]
+    assert run("change", "lobby", "--control", endpoint).exit_code == ExitCode.USAGE
+    assert isinstance(run("change", "lobby", "fps", "--control", endpoint).exception, CommandError)
 
 
 @pytest.mark.parametrize("setting", ["fps", "=5", "fps=[", ""])

@@ -54,7 +54,9 @@ def test_a_key_in_the_wrong_section_is_sent_to_the_right_one(write: Write) -> No
 
 
 def test_an_unknown_key_like_no_other_lists_those_there_are(write: Write) -> None:
-    assert problems(write("batch: {xyz: 3}\n")) == ["run.yaml:1: batch.xyz: unknown key; known are size, deadline_ms"]
+    assert problems(write("batch: {xyz: 3}\n")) == [
+        "run.yaml:1: batch.xyz: unknown key; known are size, deadline_ms, max_latency_ms"
+    ]
 
 
 def test_a_misspelt_section_is_found_even_when_it_is_empty(write: Write) -> None:
@@ -185,6 +187,15 @@ def test_a_missing_file_is_told_with_its_line_and_its_neighbour(write: Write, tm
     assert str(failure.value) == (
         f"{path}:3: streams.0.source: no such file or folder: {tmp_path}/loby.mp4; did you mean {tmp_path}/lobby.mp4?"
     )
+
+
+def test_recordings_below_a_file_are_found_out_when_it_runs(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    file = write(f"record:\n  dir: {tmp_path}/notes.txt/people/today\n")
+    with pytest.raises(ConfigError) as failure:
+        load_config(file)
+    assert str(failure.value) == f"{file}:2: record.dir: must be a folder, but {tmp_path}/notes.txt is a file"
+    assert load_config(write(f"record:\n  dir: {tmp_path}/new/folder\n")).record.dir == f"{tmp_path}/new/folder"
 
 
 def test_an_unknown_model_and_one_of_another_role_are_told_with_their_lines(write: Write) -> None:

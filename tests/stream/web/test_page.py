@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import stream.graph
+import stream.reading
 from stream.config import DecodeConfig, StreamConfig
 from stream.sources import Source, SourceError, open_source
 from tests.stream.web.browsing import NOTHING, colour, errors, frame, picture, plate, text, tiles
@@ -76,7 +76,7 @@ class Breaking:
 
 def test_a_stream_that_breaks_is_not_red_or_never_green_again(browser: Chrome, monkeypatch: pytest.MonkeyPatch) -> None:
     breaking = Breaking()
-    monkeypatch.setattr(stream.graph, "open_source", breaking)
+    monkeypatch.setattr(stream.reading, "open_source", breaking)
     with served(endless("camera"), endless("fine")) as pipeline:
         browser.get(str(pipeline.url))
         eventually(lambda: tiles(browser) == {"camera": "running", "fine": "running"})

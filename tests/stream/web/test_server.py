@@ -113,6 +113,9 @@ def test_what_the_page_does_to_streams_is_not_done(pipeline: Pipeline) -> None:
     states = {s["id"]: s["state"] for s in get(pipeline, "api/streams").json()["streams"]}
     assert states["new"] == "paused"
     assert post(pipeline, "api/streams/new/resume").status_code == 200
+    for change, status in (({"masks": False}, 200), ({"maks": False}, 400), ({}, 400), ([], 400)):
+        assert requests.patch(f"{pipeline.url}api/streams/new", json=change, timeout=20).status_code == status
+    assert not pipeline.streams["new"].config.masks
     assert requests.delete(f"{pipeline.url}api/streams/new", timeout=20).status_code == 200
     assert set(pipeline.streams) == {"lobby", "yard"}
 
