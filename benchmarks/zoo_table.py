@@ -50,7 +50,7 @@ class Counting:
         self, network: nn.Module, *inputs: Input, lowest: Precision = "float32", part: str = ""
     ) -> TensorRunner:
         parameters = sum(parameter.numel() for parameter in network.parameters())
-        network.to("meta")
+        network.to("meta").requires_grad_(False)
         rows = [torch.zeros((1, *of.shape), dtype=getattr(torch, of.dtype), device="meta") for of in inputs]
         with FlopCounterMode(display=False) as counter, torch.inference_mode():
             network(*rows)

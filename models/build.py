@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import nn
 
-from models import detect, pose, segment
+from models import detect, joint, pose, segment
 from models.backends import BackendName, Choice, CompileSpec, Input, Precision, PrecisionName, compile_network
 from models.errors import WeightsError
 from models.serving import BuildDetector, BuildMasks, BuildPose, Compile, DetectorOptions, PoseOptions, Weights
@@ -19,9 +19,28 @@ from models.zoo import Architecture, ModelEntry, Role, Zoo
 
 log = logging.getLogger(__name__)
 
-DETECTORS: Mapping[Architecture, BuildDetector] = {"yolox": detect.yolox_detector}
-POSES: Mapping[Architecture, BuildPose] = {"rtmpose": pose.rtmpose_estimator}
-MASKS: Mapping[Architecture, BuildMasks] = {"blazepose": segment.blazepose_segmenter}
+DETECTORS: Mapping[Architecture, BuildDetector] = {
+    "yolox": detect.yolox_detector,
+    "yolov3": detect.yolov3_detector,
+    "rtmdet": detect.rtmdet_detector,
+    "rtmdet-ins": joint.rtmdet_ins_detector,
+    "rtmo": joint.rtmo_detector,
+    "personlab": joint.personlab_detector,
+}
+POSES: Mapping[Architecture, BuildPose] = {
+    "rtmpose": pose.rtmpose_estimator,
+    "simplebaseline": pose.simplebaseline_estimator,
+    "hourglass": pose.hourglass_estimator,
+    "fcn8-pose": pose.fcn8_pose_estimator,
+}
+MASKS: Mapping[Architecture, BuildMasks] = {
+    "blazepose": segment.blazepose_segmenter,
+    "contour": segment.contour_segmenter,
+    "eiseg": segment.eiseg_segmenter,
+    "mobilesam": segment.mobilesam_segmenter,
+    "pose2seg": segment.pose2seg_segmenter,
+    "fcn8": segment.fcn8_segmenter,
+}
 
 PRETRAINED, RANDOM = "pretrained", "random"
 """Weights that are not the path of a file: those of the zoo, and none at all."""

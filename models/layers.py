@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -12,20 +13,33 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 Norm = Callable[[int], nn.Module]
 """Makes the normalisation of so many channels, such as `partial(nn.BatchNorm2d, eps=1e-3)`."""
 
+SILU = partial(nn.SiLU, inplace=True)
+"""Makes the activation that all of them have in common."""
+
 Module = TypeVar("Module", bound=nn.Module)
 
 
 class ConvModule(nn.Module):
-    """Convolution, batch-norm, SiLU; the padding divides the size by the stride and nothing else.
+    """Convolution, batch-norm, activation; the padding divides the size by the stride and nothing else.
 
     `fuse` folds the batch-norm into the convolution, which then has a bias.
     """
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, norm: Norm, *, stride: int = 1, groups: int = 1) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        norm: Norm,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        activation: Callable[[], nn.Module] = SILU,
+    ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False)
         self.bn = norm(outputs)
-        self.activate = nn.SiLU(inplace=True)
+        self.activate = activation()
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, inputs, H, W] -> [B, outputs, H / stride, W / stride]."""

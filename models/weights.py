@@ -103,8 +103,8 @@ def fetch(entry: Entry, cache: Path | None = None, progress: Progress | None = N
         logger.warning("%s does not have the sha256 that it should have; fetching it again", path)
     if not entry.published:
         raise WeightsError(
-            f"nobody has published weights of {entry.name}; give a file of your own with `weights: PATH` beside "
-            f"its name, or `weights: random` to try it without"
+            f"no address is known from which weights of {entry.name} can be fetched; give a file of your own with "
+            f"`weights: PATH` beside its name, or `weights: random` to try it without"
         )
     tell = progress or (lambda _: None)
     try:

@@ -103,7 +103,7 @@ class Entry(_Record):
         unhashed: why neither is known, in a sentence; the size alone is compared then.
         licence: SPDX identifier, or a sentence.
         provenance: who made it, from what data, and what the terms of that data ask.
-        sources: where to fetch it, in order of preference; empty where nobody published it.
+        sources: where to fetch it, in order of preference; empty where no address is known.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
@@ -133,7 +133,7 @@ class Entry(_Record):
 
     @property
     def digest(self) -> str:
-        """What the file's sha256 has to begin with; empty where nobody published one."""
+        """What the file's sha256 has to begin with; empty where none is known."""
         return self.sha256 or self.sha256_prefix or ""
 
     @property
@@ -184,7 +184,7 @@ AnyEntry = TypeVar("AnyEntry", bound=Entry)
 
 
 class Zoo(_Record):
-    """All models, and the assets (videos) that come the same way."""
+    """All models, and the assets (videos, trunks to train from) that come the same way."""
 
     models: tuple[ModelEntry, ...]
     assets: tuple[Entry, ...] = ()

@@ -85,5 +85,5 @@ def assemble(config: Config, metrics: Metrics, progress: Progress | None = None,
         models["masks"] = config.masks.model
         segmenter = builder.masks(config.masks.model, execution(config.masks), config.masks.weights)
     encode: EncodeMask = Polygon.encode if config.masks.encoding == "polygon" else Mask.encode
-    perception = Perception(detector, pose, segmenter, metrics, encode)
+    perception = Perception(detector, pose, segmenter, metrics, encode, config.pose.oks_nms)
     return Assembly(perception, models, builder.choices, threads)

@@ -100,8 +100,7 @@ class Attention:
         """
         looks = [self._begin(frame) for frame in frames]
         self._detect([look for look in looks if look.followed is None])
-        images = [look.frame.image for look in looks]
-        keypoints = self._perception.keypoints(images, [look.people() for look in looks])
+        keypoints = self._keypoints(looks)
         everyone = [
             self._identify(look, of_frame, streams[look.frame.stream])
             for look, of_frame in zip(looks, keypoints, strict=True)
@@ -144,6 +143,14 @@ class Attention:
             look.found = found
             look.watch.since_detection = 0
             self._metrics.count("detections", look.frame.stream)
+
+    def _keypoints(self, looks: Sequence[_Look]) -> list[Float]:
+        """Of everybody who was found or is looked at again, in one batch."""
+        keypoints = self._perception.keypoints([look.frame.image for look in looks], [look.people() for look in looks])
+        for number, look in enumerate(looks):
+            if look.found is not None:
+                look.found, keypoints[number] = self._perception.distinct(look.found, keypoints[number])
+        return keypoints
 
     def _identify(self, look: _Look, keypoints: Float, stream: StreamConfig) -> People:
         frame, watch = look.frame, look.watch

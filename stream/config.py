@@ -242,6 +242,10 @@ class PoseConfig(Section):
             "move with the person",
         ),
     ] = 1
+    oks_nms: Annotated[
+        Fraction,
+        Field(description="two people whose keypoints are more alike (OKS) are one person; 1: all are kept"),
+    ] = 1.0
     flip_test: Annotated[
         bool, Field(description="look at everybody twice, once mirrored: a little more accurate at twice the time")
     ] = False

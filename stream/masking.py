@@ -36,7 +36,7 @@ class MaskMemory:
         self._made: dict[int, _Made] = {}
 
     def due(self, people: People, every: int) -> npt.NDArray[np.intp]:
-        """Rows of those whose mask is to be made now: who has none, and in every frame an `every`th part, the oldest."""
+        """Rows of those whose mask is to be made now: who has none, and each frame an `every`th part, the oldest."""
         ages = [self._made[id_].age if id_ in self._made else math.inf for id_ in people.ids.tolist()]
         turns = max(math.ceil(len(people) / every), ages.count(math.inf))
         return np.sort(np.argsort([-age for age in ages], kind="stable")[:turns])

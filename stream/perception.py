@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Protocol, TypeAlias
 
 import numpy as np
 
+from models.coco import AREA_OF_BOX
+from models.pose.oks import oks_nms, rescored
 from models.tasks import Boxes, Detector, PoseEstimator, Segmenter, Window
 from stream.types import KEYPOINTS, Bool, Float, Image, Mask, People, Polygon
 
@@ -34,6 +37,10 @@ class Perception:
 
     Without a pose network the keypoints are the detector's own, where it finds any; and so are the masks.
 
+    Args:
+        stopwatch: takes the time of every stage. encode: makes the masks that are sent.
+        same_pose: of two people of one image whose keypoints are more alike (OKS), the less certain one goes.
+
     Attributes:
         has_pose: whether there is a pose network. has_masks: whether there is a mask network.
     """
@@ -45,12 +52,14 @@ class Perception:
         segmenter: Segmenter | None = None,
         stopwatch: Stopwatch | None = None,
         encode: EncodeMask = Mask.encode,
+        same_pose: float = 1.0,
     ) -> None:
         self._detector = detector
         self._pose = pose
         self._segmenter = segmenter
         self._stopwatch = stopwatch or _NoStopwatch()
         self._encode = encode
+        self._same_pose = same_pose
         self.has_pose = pose is not None
         self.has_masks = segmenter is not None
 
@@ -61,8 +70,9 @@ class Perception:
             images: uint8 [H, W, 3] BGR, each of its own size.
             masks: for each image, whether masks are wanted.
         """
-        found = self.detect(images)
-        keypoints = self.keypoints(images, found)
+        people = self.detect(images)
+        distinct = [self.distinct(*of) for of in zip(people, self.keypoints(images, people), strict=True)]
+        found, keypoints = [boxes for boxes, _ in distinct], [points for _, points in distinct]
         made = iter(self._masks_where(masks, images, found, keypoints))
         return [
             People.untracked(
@@ -87,6 +97,20 @@ class Perception:
                 else of_image.keypoints
                 for of_image in people
             ]
+
+    def distinct(self, found: Boxes, keypoints: Float) -> tuple[Boxes, Float]:
+        """The people found in one image and their keypoints, nobody twice.
+
+        Non-maximum suppression by keypoints (Papandreou et al., 2017), of scores that count the keypoints' too.
+        """
+        if self._same_pose >= 1:
+            return found, keypoints
+        size = found.xyxy[:, 2:] - found.xyxy[:, :2]
+        areas = AREA_OF_BOX * size[:, 0] * size[:, 1]
+        kept = oks_nms(keypoints, rescored(found.scores, keypoints), areas, self._same_pose)
+        all_masks = found.masks
+        masks = None if all_masks is None else partial(_some, all_masks, kept.tolist())
+        return Boxes(found.xyxy[kept], found.scores[kept], keypoints[kept], masks), keypoints[kept]
 
     def masks(self, images: Sequence[Image], boxes: Sequence[Float], keypoints: Sequence[Float]) -> list[Masks]:
         """The mask network's masks of the people in `boxes` (per image float32 [N, 4]) with these keypoints."""
@@ -117,3 +141,8 @@ class Perception:
 
     def _encoded(self, windows: Sequence[Window | None]) -> Masks:
         return tuple(None if window is None else self._encode(window.bitmap, window.origin) for window in windows)
+
+
+def _some(masks: Callable[[], list[Window | None]], rows: Sequence[int]) -> list[Window | None]:
+    made = masks()
+    return [made[row] for row in rows]

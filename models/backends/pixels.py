@@ -12,7 +12,7 @@ class FromPixels(nn.Module):
     """A network behind its own normalisation: uint8 [B, H, W, 3] BGR in, a tuple of outputs out.
 
     Doing it in the graph keeps the batch a quarter of the size on its way in, and lets the compiler fuse it. It is done
-    in float32 whatever the network computes in.
+    in float32 whatever the network computes in. What else a network takes is handed on to it as it is.
     """
 
     def __init__(self, network: nn.Module, pixels: PixelFormat) -> None:
@@ -20,10 +20,10 @@ class FromPixels(nn.Module):
         self.network = network
         self.pixels = pixels
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        """Outputs of the network for `pixels`, uint8 [B, H, W, 3]."""
+    def forward(self, pixels: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+        """Outputs of the network for `pixels`, uint8 [B, H, W, 3], and its other inputs."""
         images = normalised(pixels, self.pixels)
-        outputs = self.network(images.to(next(self.network.parameters()).dtype))
+        outputs = self.network(images.to(next(self.network.parameters()).dtype), *others)
         return outputs if isinstance(outputs, tuple) else (outputs,)
 
 

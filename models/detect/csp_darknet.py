@@ -1,4 +1,4 @@
-"""YOLOX's backbone and neck, CSPDarknet and PAFPN, with OpenMMLab's field names."""
+"""YOLOX's backbone, CSPDarknet, with OpenMMLab's field names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from functools import partial
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.layers import ConvModule, CSPLayer, DepthwiseSeparableConvModule, SPPBottleneck, fuse
@@ -35,6 +34,10 @@ class Scale(NamedTuple):
         if self.depthwise:
             return DepthwiseSeparableConvModule(inputs, outputs, 3, NORM, stride=stride)
         return ConvModule(inputs, outputs, 3, NORM, stride=stride)
+
+    def pointwise(self, inputs: int, outputs: int) -> ConvModule:
+        """A 1x1 convolution."""
+        return ConvModule(inputs, outputs, 1, NORM)
 
     def csp(self, inputs: int, outputs: int, blocks: int, *, shortcut: bool) -> CSPLayer:
         """A CSP layer of Darknet blocks."""
@@ -103,35 +106,3 @@ class CSPDarknet(nn.Module):
         stride8 = self.stage2(self.stage1(self.stem(images)))
         stride16 = self.stage3(stride8)
         return stride8, stride16, self.stage4(stride16)
-
-
-class PAFPN(nn.Module):
-    """The neck, a path-aggregation network (Liu et al., 2018): features flow from coarse to fine and back."""
-
-    def __init__(self, scale: Scale) -> None:
-        super().__init__()
-        c256, c512, c1024 = (scale.channels(full) for full in (256, 512, 1024))
-        blocks = scale.blocks(3)
-        self.reduce_layers = nn.ModuleList([ConvModule(c1024, c512, 1, NORM), ConvModule(c512, c256, 1, NORM)])
-        self.top_down_blocks = nn.ModuleList(
-            [scale.csp(2 * c512, c512, blocks, shortcut=False), scale.csp(2 * c256, c256, blocks, shortcut=False)]
-        )
-        self.downsamples = nn.ModuleList([scale.conv(c256, c256, stride=2), scale.conv(c512, c512, stride=2)])
-        self.bottom_up_blocks = nn.ModuleList(
-            [scale.csp(2 * c256, c512, blocks, shortcut=False), scale.csp(2 * c512, c1024, blocks, shortcut=False)]
-        )
-        self.out_convs = nn.ModuleList(ConvModule(c, c256, 1, NORM) for c in (c256, c512, c1024))
-
-    def forward(self, stride8: Tensor, stride16: Tensor, stride32: Tensor) -> list[Tensor]:
-        """The backbone's features -> three maps of 256 x width channels at the same strides."""
-        coarse = self.reduce_layers[0](stride32)
-        mixed = self.top_down_blocks[0](torch.cat([_upsample(coarse), stride16], dim=1))
-        middle = self.reduce_layers[1](mixed)
-        out8 = self.top_down_blocks[1](torch.cat([_upsample(middle), stride8], dim=1))
-        out16 = self.bottom_up_blocks[0](torch.cat([self.downsamples[0](out8), middle], dim=1))
-        out32 = self.bottom_up_blocks[1](torch.cat([self.downsamples[1](out16), coarse], dim=1))
-        return [conv(out) for conv, out in zip(self.out_convs, (out8, out16, out32), strict=True)]
-
-
-def _upsample(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2.0, mode="nearest")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
 from models.backends import FromPixels, Input
+from models.detect.grid import grid
 from models.detect.letterbox import letterbox
-from models.detect.nms import nms
+from models.detect.nms import best_people
+from models.detect.scores import sigmoid
 from models.detect.yolox import SCALES, STRIDES, YOLOX
 from models.formats import onnx, pth
 from models.serving import PERSON, Compile, DetectorOptions, Weights, random_network
@@ -48,23 +49,14 @@ class YOLOXDetector:
             return []
         pixels, scales = letterbox(images, self.size)
         (raw,) = self.run(pixels)
-        scores = _sigmoid(raw[..., _PERSON]) * _sigmoid(raw[..., _OBJECTNESS])
+        scores = sigmoid(raw[..., _PERSON]) * sigmoid(raw[..., _OBJECTNESS])
         rows, anchors = np.nonzero(scores >= self.score)
         scores, xyxy = scores[rows, anchors], decode(raw[rows, anchors], anchors, self.size)
         bounds = np.searchsorted(rows, np.arange(len(images) + 1))
         return [
-            self._people(xyxy[first:last] / scale, scores[first:last], image)
+            best_people(xyxy[first:last] / scale, scores[first:last], image.shape[:2], self.nms_iou, self.max_people)
             for image, scale, first, last in zip(images, scales, bounds[:-1], bounds[1:], strict=True)
         ]
-
-    def _people(self, xyxy: Float, scores: Float, image: Image) -> Boxes:
-        """The persons among the candidates of one image."""
-        kept = nms(xyxy, scores, self.nms_iou)
-        height, width = image.shape[:2]
-        xyxy = np.clip(xyxy[kept], 0, np.array([width, height, width, height], np.float32))
-        # A box may lie wholly in the padding.
-        seen = np.flatnonzero((xyxy[:, 2:] > xyxy[:, :2]).all(axis=1))[: self.max_people]
-        return Boxes(xyxy[seen], scores[kept[seen]])
 
 
 def yolox_detector(weights: Weights, compile_network: Compile, options: DetectorOptions) -> YOLOXDetector:
@@ -100,24 +92,8 @@ def decode(raw: Float, anchors: npt.NDArray[np.intp], size: tuple[int, int]) -> 
     Returns:
         float32 [N, 4], x1, y1, x2, y2 in pixels of the network's input.
     """
-    cells, strides = _grid(size)
+    cells, strides = grid(size, STRIDES)
     stride = strides[anchors]
     centres = (raw[:, _XY] + cells[anchors]) * stride
     halves = np.exp(np.minimum(raw[:, _WH], _LARGEST)) * stride / 2
     return np.concatenate([centres - halves, centres + halves], axis=1)
-
-
-@cache
-def _grid(size: tuple[int, int]) -> tuple[Float, Float]:
-    """Of every anchor the column and row of its cell [A, 2], and its stride [A, 1]."""
-    cells, strides = [], []
-    for stride in STRIDES:
-        rows, columns = np.mgrid[: size[0] // stride, : size[1] // stride]
-        cells.append(np.stack([columns.ravel(), rows.ravel()], axis=1))
-        strides.append(np.full((rows.size, 1), stride))
-    return np.concatenate(cells).astype(np.float32), np.concatenate(strides).astype(np.float32)
-
-
-def _sigmoid(logits: Float) -> Float:
-    with np.errstate(over="ignore"):  # the exponential of a large number is infinite, and its inverse the right 0
-        return np.reciprocal(np.exp(-logits) + np.float32(1))

@@ -9,8 +9,9 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from models.detect.csp_darknet import PAFPN, CSPDarknet, Focus, Scale
+from models.detect.csp_darknet import CSPDarknet, Focus, Scale
 from models.detect.megvii import from_megvii, is_megvii
+from models.detect.pafpn import PAFPN
 from models.errors import CheckpointError
 from models.formats.onnx import OnnxGraph
 from models.layers import fuse
@@ -79,7 +80,7 @@ class YOLOX(nn.Module):
     def __init__(self, scale: Scale, classes: int = 80) -> None:
         super().__init__()
         self.backbone = CSPDarknet(scale)
-        self.neck = PAFPN(scale)
+        self.neck = PAFPN(scale, scale.pointwise)
         self.bbox_head = YOLOXHead(scale, classes)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from pycocotools.coco import COCO
@@ -75,10 +75,7 @@ class CocoPersons:
             raise LabelsError(
                 f"{annotations} is not a COCO annotation file: it needs images, annotations and categories"
             ) from error
-        self._truth = COCO()
-        self._truth.dataset = content
-        with _quiet():
-            self._truth.createIndex()
+        self._index(content)
         self.images = tuple(CocoImage(image["id"], images / image["file_name"]) for image in content["images"])
         absent = [image.path.name for image in self.images if not image.path.is_file()]
         if not self.images:
@@ -88,6 +85,14 @@ class CocoPersons:
                 f"{len(absent)} of the {len(self.images)} images of {annotations} are not in {images}, "
                 f"first {absent[0]}"
             )
+
+    @classmethod
+    def of(cls, content: dict[str, Any]) -> Self:
+        """Ground truth that is in memory, in the form of such a file; its images need no pictures."""
+        persons = cls.__new__(cls)
+        persons._index(content)
+        persons.images = tuple(CocoImage(image["id"], Path()) for image in content["images"])
+        return persons
 
     def evaluate(self, results: Sequence[ImageResult]) -> dict[str, Scores]:
         """Scores by kind: "box", "keypoints" where keypoints were given, "masks" where masks were given."""
@@ -99,6 +104,12 @@ class CocoPersons:
         }
         kinds = {"box": "bbox", "keypoints": "keypoints", "masks": "segm"}
         return {name: self._score(rows[name], kinds[name]) for name in kinds if given[name]}
+
+    def _index(self, content: dict[str, Any]) -> None:
+        self._truth = COCO()
+        self._truth.dataset = content
+        with _quiet():
+            self._truth.createIndex()
 
     def _score(self, rows: list[dict[str, Any]], kind: str) -> Scores:
         if not rows:

@@ -2,6 +2,7 @@
 
 * `models.formats.onnx`: the initializers and nodes of an ONNX graph.
 * `models.formats.tflite`: the tensors and operators of a TensorFlow Lite flatbuffer.
+* `models.formats.darknet`: the numbers in a darknet `.weights` file.
 * `models.formats.pth`: the tensors of a PyTorch checkpoint, read without running anything that it asks for.
 
 Each has `read(path)`; a file that it cannot read raises `CheckpointError` with one sentence.

@@ -1,7 +1,27 @@
-"""Finding keypoints: RTMPose and what is done before and after it."""
+"""Finding keypoints: RTMPose, SimpleBaseline, hourglasses and FCN-8, and what is done before and after them."""
 
-from models.pose.cspnext import Scale
+from models.cspnext import Scale
 from models.pose.estimator import RTMPoseEstimator, load_rtmpose, rtmpose_estimator
+from models.pose.fcn8_pose import FCN8PoseEstimator, fcn8_pose_estimator
+from models.pose.heatmap_estimator import HeatmapEstimator, hourglass_estimator, simplebaseline_estimator
+from models.pose.hourglass import StackedHourglass
+from models.pose.hourglass52 import Hourglass52
 from models.pose.rtmpose import SCALES, RTMPose
+from models.pose.simplebaseline import SimpleBaseline
 
-__all__ = ["SCALES", "RTMPose", "RTMPoseEstimator", "Scale", "load_rtmpose", "rtmpose_estimator"]
+__all__ = [
+    "SCALES",
+    "FCN8PoseEstimator",
+    "HeatmapEstimator",
+    "Hourglass52",
+    "RTMPose",
+    "RTMPoseEstimator",
+    "Scale",
+    "SimpleBaseline",
+    "StackedHourglass",
+    "fcn8_pose_estimator",
+    "hourglass_estimator",
+    "load_rtmpose",
+    "rtmpose_estimator",
+    "simplebaseline_estimator",
+]

@@ -8,12 +8,13 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from models.cspnext import CSPNeXt, Scale
 from models.errors import CheckpointError
 from models.formats.onnx import OnnxGraph
+from models.gau import KEY
 from models.layers import fuse
 from models.loading import depth_of, graph_state, layer_weights, load_state
-from models.pose.cspnext import CSPNeXt, Scale
-from models.pose.rtmcc import KEY, SPLIT_RATIO, RTMCCHead
+from models.pose.rtmcc import SPLIT_RATIO, RTMCCHead
 from models.tasks import PixelFormat
 
 SCALES: Mapping[str, Scale] = {
@@ -61,7 +62,7 @@ class RTMPose(nn.Module):
         Returns:
             [B, K, 2 W] for x and [B, K, 2 H] for y, two bins per pixel; the largest tells the place and how sure it is.
         """
-        out: tuple[Tensor, Tensor] = self.head(self.backbone(images))
+        out: tuple[Tensor, Tensor] = self.head(self.backbone(images)[-1])
         return out
 
     def keep_keypoints(self, count: int) -> Self:

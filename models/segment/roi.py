@@ -128,3 +128,13 @@ def paste(logits: Float, region: Double, window: Rectangle) -> Bool:
     )
     mask: Bool = warped > 0
     return mask
+
+
+def mean_probability(logits: Float) -> Float:
+    """The mean probability inside each mask, of every fourth row and column: float32 [B]; 0 for an empty mask."""
+    coarse = logits[:, ::4, ::4]
+    inside = coarse > 0
+    # The absolute value keeps the exponential from overflowing outside, where it is not wanted.
+    probability = np.where(inside, 1 / (1 + np.exp(-np.abs(coarse))), 0)
+    mean: Float = (probability.sum((1, 2)) / np.maximum(inside.sum((1, 2)), 1)).astype(np.float32)
+    return mean

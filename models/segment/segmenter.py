@@ -63,7 +63,7 @@ class BlazePoseSegmenter:
             for person, crop in zip(batch, crops, strict=True):
                 roi.cut(images[person.image], person.region, crop)
             logits = self.run(crops)[0][:, 0]
-            for person, of_crop, score in zip(batch, logits, _scores(logits), strict=True):
+            for person, of_crop, score in zip(batch, logits, roi.mean_probability(logits), strict=True):
                 bitmap = roi.paste(of_crop, person.region, person.window)
                 found[person.image][person.row] = Window(bitmap, person.window[:2], float(score))
         return found
@@ -86,16 +86,6 @@ def _people(number: int, image: Image, boxes: Float, keypoints: Float, size: int
     for row in np.flatnonzero(usable).tolist():
         left, top, right, bottom = windows[row].tolist()
         yield _Person(number, row, regions[row], (left, top, right, bottom))
-
-
-def _scores(logits: Float) -> Float:
-    """The mean probability inside each mask, of every fourth row and column: float32 [B]; 0 for an empty mask."""
-    coarse = logits[:, ::4, ::4]
-    inside = coarse > 0
-    # The absolute value keeps the exponential from overflowing outside, where it is not wanted.
-    probability = np.where(inside, 1 / (1 + np.exp(-np.abs(coarse))), 0)
-    mean: Float = (probability.sum((1, 2)) / np.maximum(inside.sum((1, 2)), 1)).astype(np.float32)
-    return mean
 
 
 def blazepose_segmenter(weights: Weights, compile_network: Compile) -> BlazePoseSegmenter:

@@ -163,7 +163,7 @@ def _weights_of(role: str, entry: Entry, wanted: str) -> Finding:
             return Finding(what, "ok", f"{entry.name}: needs none")
         case "unpublished":
             return Finding(
-                what, "broken", f"{entry.name}: weights not present, and nobody has published any; give your own"
+                what, "broken", f"{entry.name}: weights not present, and no address is known; give your own file"
             )
         case _:
             mend = f"fetch it again with peoplestream models pull {entry.name}"

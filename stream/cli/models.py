@@ -63,8 +63,8 @@ def list_models(cache: Cache = None, as_json: AsJson = False) -> None:
     console.print(table)
     console.print(
         "\n* in the default pipeline. † only on its official server, not on the package index. "
-        "‡ nobody has published weights: "
-        f"give your own with 'weights: PATH'. The cache is {cache_dir(cache)}.\n"
+        "‡ no address is known: "
+        f"give your own file with 'weights: PATH'. The cache is {cache_dir(cache)}.\n"
         "'peoplestream models show NAME' tells where a model comes from, and what may be done with it.",
         highlight=False,
     )
@@ -90,7 +90,7 @@ def show(name: Name, cache: Cache = None, as_json: AsJson = False) -> None:
         "made by": entry.provenance,
         "file": f"{entry.file}, {_size(entry)}" if entry.file else "needs none",
         "sha256": _digest(entry),
-        "sources": "\n".join(str(source) for source in entry.sources) or "nobody has published its weights",
+        "sources": "\n".join(str(source) for source in entry.sources) or "no address is known; 'made by' may say more",
         "here": _here(entry, cache),
         "path": str(path_of(entry, cache)),
     }
@@ -179,7 +179,7 @@ def _role(entry: Entry) -> str:
 def _digest(entry: Entry) -> str:
     if entry.sha256_prefix:
         return f"{entry.sha256_prefix}... (only these digits are published)"
-    return entry.sha256 or f"unknown: {entry.unhashed or 'nobody has published the file'}"
+    return entry.sha256 or f"unknown: {entry.unhashed or 'no address of the file is known'}"
 
 
 def _here(entry: Entry, cache: Path | None) -> str:

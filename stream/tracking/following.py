@@ -7,7 +7,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from stream.tracking.similarity import AREA_OF_BOX, box_similarity, keypoint_similarity
+from models.coco import AREA_OF_BOX
+from stream.tracking.similarity import box_similarity, keypoint_similarity
 from stream.types import Bool, Float
 
 Double: TypeAlias = npt.NDArray[np.float64]

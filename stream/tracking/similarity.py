@@ -7,15 +7,9 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from models.coco import SIGMAS
+
 Double: TypeAlias = npt.NDArray[np.float64]
-
-SIGMAS = np.array(
-    [.026, .025, .025, .035, .035, .079, .079, .072, .072, .062, .062, .107, .107, .087, .087, .089, .089]
-)  # fmt: skip
-"""COCO's standard deviations of the 17 keypoints, in units of the square root of the person's area."""
-
-AREA_OF_BOX = 0.53
-"""The share of its box that a person fills, as COCO's evaluation takes it where there is no mask."""
 
 
 def box_similarity(a: Double, b: Double) -> Double:

@@ -10,11 +10,12 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from models.coco import AREA_OF_BOX
 from stream.config import TrackConfig
 from stream.tracking.association import assign
 from stream.tracking.following import doubled, measured, moved
 from stream.tracking.kalman import BoxFilter, to_boxes
-from stream.tracking.similarity import AREA_OF_BOX, box_similarity, keypoint_similarity
+from stream.tracking.similarity import box_similarity, keypoint_similarity
 from stream.tracking.smoothing import KeypointSmoother
 from stream.tracking.tracks import Tracks
 from stream.types import UNTRACKED, Bool, Float, Int, People

@@ -86,7 +86,7 @@ def test_random_weights_are_used_in_silence_or_differ_from_run_to_run(caplog: py
 def test_weights_that_nobody_published_are_looked_for_on_a_server() -> None:
     entry = load_zoo().entry("rtmpose-t-coco")
     zoo = Zoo(models=(entry.model_copy(update={"sources": (), "sha256_prefix": None, "name": "mine"}),))
-    with pytest.raises(WeightsError, match="nobody has published weights of mine"):
+    with pytest.raises(WeightsError, match="no address is known from which weights of mine"):
         Builder(zoo).pose("mine", TORCH)
 
 

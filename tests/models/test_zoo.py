@@ -68,7 +68,8 @@ def test_another_server_than_that_of_the_authors_is_written_down() -> None:
         source.url.split("/")[2] for entry in load_zoo().entries for source in entry.sources if hasattr(source, "url")
     }
     assert hosts == {
-        "download.openmmlab.com", "github.com", "raw.githubusercontent.com", "storage.googleapis.com",
+        "download.openmmlab.com", "download.pytorch.org", "drive.usercontent.google.com", "github.com",
+        "pjreddie.com", "raw.githubusercontent.com", "storage.googleapis.com", "www-personal.umich.edu",
     }  # fmt: skip
 
 

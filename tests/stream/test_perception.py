@@ -179,3 +179,24 @@ def test_frames_of_a_batch_influence_each_other(tiny: Perception) -> None:
         (alone,) = tiny([picture], [False])
         assert len(alone) == len(people)
         assert np.allclose(alone.boxes, people.boxes, atol=1e-2)
+
+
+class Twins:
+    """Finds two boxes whose keypoints are the same person's, and somebody else."""
+
+    def __call__(self, images: Sequence[Image]) -> list[Boxes]:
+        xyxy = np.array([[0, 0, 20, 40], [1, 0, 22, 41], [60, 0, 80, 40]], np.float32)
+        points = np.random.default_rng(0).uniform(2, 18, (1, 17, 3)).astype(np.float32).repeat(3, axis=0)
+        points[..., 2] = 0.9
+        points[2, :, 0] += 60
+        windows: list[Window | None] = [Window(np.ones((4, 4), np.bool_), (x, 0)) for x in (0, 1, 60)]
+        scores = np.array([0.7, 0.9, 0.5], np.float32)
+        return [Boxes(xyxy, scores, points, lambda: windows) for _ in images]
+
+
+def test_one_person_is_found_twice_with_one_pose() -> None:
+    (people,) = Perception(Twins(), same_pose=0.9)([image(0)], [True])
+    assert people.boxes[:, 0].tolist() == [1, 60], "not the more certain one of the two"
+    assert [mask.origin[0] for mask in people.masks if mask] == [1, 60], "masks of other people"
+    (all_,) = Perception(Twins())([image(0)], [True])
+    assert len(all_) == 3

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from models.detect.letterbox import letterbox
+from models.detect.letterbox import letterbox, place
 from models.tasks import Image
 
 SIZE = (96, 128)
@@ -54,3 +54,14 @@ def test_a_view_into_another_image_is_read_right() -> None:
     whole = noise(200, 200)
     view = whole[20:120:1, 30:130]
     np.testing.assert_array_equal(letterbox([view], SIZE)[0], letterbox([view.copy()], SIZE)[0])
+
+
+@pytest.mark.parametrize("shape", [(576, 768), (64, 64), (8, 2000), (2000, 8), (96, 128), (31, 77)])
+def test_the_image_does_not_lie_in_the_centre_of_its_padding(shape: tuple[int, int]) -> None:
+    image = noise(*shape)
+    (batch,), (scale,), (offset,) = place([image], SIZE, 200, centred=True)
+    height, width = (max(int(side * scale + 1e-4), 1) for side in shape)
+    left, top = offset.astype(int)
+    assert (abs(SIZE[1] - width - 2 * left), abs(SIZE[0] - height - 2 * top)) <= (1, 1)
+    np.testing.assert_array_equal(batch[top : top + height, left : left + width], cv2.resize(image, (width, height)))
+    assert (batch == 200).all(-1).sum() == SIZE[0] * SIZE[1] - height * width

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -10,8 +12,11 @@ from torch import Tensor
 from models.detect import SCALES, YOLOX, Scale
 from models.errors import CheckpointError
 from models.layers import fuse
+from tests.models.golden import assert_close, eager, pixels, published_state
 from tests.models.graphs import exported, scrambled
+from tests.oracles import openmmlab
 
+GOLDEN = Path(__file__).parent / "golden" / "yolox_tiny.npz"
 TINY = Scale(1 / 3, 1 / 8)
 EXAMPLE = torch.zeros(1, 3, 64, 64)
 KEPT = [
@@ -104,6 +109,14 @@ def test_the_tensors_bear_the_names_that_openmmlab_published() -> None:
         "neck.downsamples.1.pointwise_conv.conv.weight",
         "bbox_head.multi_level_reg_convs.0.0.depthwise_conv.conv.weight",
     } <= depthwise
+
+
+def test_names_and_outputs_are_those_of_openmmlab() -> None:
+    golden, net = np.load(GOLDEN), YOLOX(SCALES["tiny"])
+    assert openmmlab.digest(net.state_dict()) == str(golden["names"])
+    net = YOLOX.from_checkpoint(published_state(net, golden["gain"])).keep_classes([0])
+    for made in (net, net.fuse()):
+        assert_close(eager(made)(pixels())[0], golden["raw"])
 
 
 @pytest.mark.parametrize("scale", [TINY, Scale(2 / 3, 1 / 8), Scale(1 / 3, 1 / 8, depthwise=True)])
