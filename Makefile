@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= out
 
-.PHONY: install demo test lint bench clean
+.PHONY: install demo test lint bench soak soak-of-faults soak-of-latency clean
 
 install: .venv/installed
 
@@ -26,6 +26,17 @@ lint: install
 
 bench: install  ## how fast this machine is, stage by stage
 	$(BIN)/peoplestream bench pipeline
+
+soak: install  ## what the tests do for a minute, for ten: faults upon faults, and a machine that is too slow for its feed
+	$(MAKE) --jobs 2 --output-sync=target soak-of-faults soak-of-latency
+
+soak-of-faults soak-of-latency: export SOAK_SECONDS ?= 600
+
+soak-of-faults:
+	$(BIN)/python -m pytest -s tests/faults/test_soak.py
+
+soak-of-latency:
+	$(BIN)/python -m pytest -s tests/faults/test_slow_machine.py
 
 clean:
 	rm -rf .venv out build dist *.egg-info

@@ -2,7 +2,7 @@
 
 Usage, in the root of the repository:
 
-    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python -m benchmarks.personlab [--people N] [--stride 8|16] [--json]
+    python -m benchmarks.personlab [--people N] [--stride 8|16] [--rounds N] [--json]
 
 The maps are those of a crowd of stick figures of 170 pixels in 401 x 401 pixels, as `tests.models.joint.scenes` draws
 them: discs of 32 pixels around 17 keypoints of everybody, offsets that err by one pixel. Steps are timed by the time
@@ -45,12 +45,12 @@ class Stopwatch:
         self.least[step] = min(self.least.get(step, float("inf")), (time.thread_time() - begun) * 1000)
 
 
-def steps(maps: Maps, stopwatch: Stopwatch, most: int) -> int:
+def steps(maps: Maps, stopwatch: Stopwatch) -> int:
     """Decode once, step by step; returns how many people were found."""
     with stopwatch.timed("Hough voting"):
         votes = hough(maps.heat, maps.short, maps.stride)
     with stopwatch.timed("peaks"):
-        found = peaks(votes, most)
+        found = peaks(votes)
     with stopwatch.timed("grouping"):
         people = group(found, maps.mid, maps.short, maps.stride)
         sure = confidence(people, maps.heat, maps.stride)
@@ -79,7 +79,7 @@ def main() -> None:
     stopwatch, found = Stopwatch(), 0
     with torch.inference_mode():
         for _ in range(options.rounds):
-            found = steps(maps, stopwatch, most=100)
+            found = steps(maps, stopwatch)
             with stopwatch.timed("all of the above, boxes and windows"):
                 everything(whole, image)
     report = {"people": found, "stride": of.stride, "rounds": options.rounds, "ms": stopwatch.least}

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -47,7 +48,11 @@ class Counting:
         self.parts: list[Part] = []
 
     def __call__(
-        self, network: nn.Module, *inputs: Input, lowest: Precision = "float32", part: str = ""
+        self,
+        network: nn.Module,
+        *inputs: Input,
+        lowest: Precision = "float32",  # noqa: ARG002
+        part: str = "",
     ) -> TensorRunner:
         parameters = sum(parameter.numel() for parameter in network.parameters())
         network.to("meta").requires_grad_(False)
@@ -89,17 +94,21 @@ def table() -> Iterator[str]:
     order = {"detector": 0, "pose": 1, "masks": 2}
     for entry in sorted(load_zoo().models, key=lambda entry: order[entry.role]):
         parts = count(entry)
-        yield " | ".join(
-            (
-                f"| `{entry.name}`" + (" *" if entry.default else "") + _where(entry),
-                " + ".join((entry.role, *entry.gives)),
-                entry.licence.split(",")[0],
-                "; ".join(" x ".join(map(str, shape)) for part in parts for shape in part.inputs) or "-",
-                " + ".join(f"{part.parameters / 1e6:.2f} M" for part in parts) or "-",
-                " + ".join(f"{part.macs / 1e9:.2f}" for part in parts) or "-",
-                "; ".join(f"{figure.metric} {figure.value:.3f} ({figure.data})" for figure in entry.accuracy) or "-",
+        yield (
+            " | ".join(
+                (
+                    f"| `{entry.name}`" + (" *" if entry.default else "") + _where(entry),
+                    " + ".join((entry.role, *entry.gives)),
+                    entry.licence.split(",")[0],
+                    "; ".join(" x ".join(map(str, shape)) for part in parts for shape in part.inputs) or "-",
+                    " + ".join(f"{part.parameters / 1e6:.2f} M" for part in parts) or "-",
+                    " + ".join(f"{part.macs / 1e9:.2f}" for part in parts) or "-",
+                    "; ".join(f"{figure.metric} {figure.value:.3f} ({figure.data})" for figure in entry.accuracy)
+                    or "-",
+                )
             )
-        ) + " |"
+            + " |"
+        )
 
 
 def _where(entry: ModelEntry) -> str:
@@ -115,11 +124,12 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     arguments = parser.parse_args()
     if arguments.json:
-        print(json.dumps({entry.name: [asdict(part) for part in count(entry)] for entry in load_zoo().models}))
+        figures = {entry.name: [asdict(part) for part in count(entry)] for entry in load_zoo().models}
+        sys.stdout.write(json.dumps(figures) + "\n")
         return
     lines = "\n".join(table()) + "\n"
     if not arguments.write:
-        print(lines, end="")
+        sys.stdout.write(lines)
         return
     before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)

@@ -20,6 +20,9 @@ RADIUS = 32
 PEAK = 0.001
 """Score above which the votes make a keypoint."""
 
+MOST = 200
+"""Peaks of one keypoint that are kept, the highest; a network that knows nothing can have thousands."""
+
 _WINDOW = 20
 """Side of the square in which a peak is the highest, pixels."""
 
@@ -50,18 +53,18 @@ class Maps:
     stride: int
 
 
-def resize(maps: Tensor, stride: int) -> Float:
+def resize(maps: Tensor, stride: int) -> Tensor:
     """`maps` [..., h, w] at every pixel, bilinearly: [..., (h - 1) stride + 1, (w - 1) stride + 1]."""
-    height, width = maps.shape[-2:]
-    resized: Float = _weights(height, stride) @ maps.numpy() @ _weights(width, stride).T
-    return resized
+    *others, height, width = maps.shape
+    wide = maps.reshape(-1, width) @ _weights(width, stride).T
+    return (_weights(height, stride) @ wide.view(-1, height, wide.shape[1])).view(*others, -1, wide.shape[1])
 
 
 @cache
-def _weights(cells: int, stride: int) -> Float:
+def _weights(cells: int, stride: int) -> Tensor:
     """What each cell gives to each pixel of a line: [(cells - 1) stride + 1, cells]."""
-    distance = np.arange((cells - 1) * stride + 1)[:, None] / stride - np.arange(cells)
-    return np.maximum(1 - np.abs(distance), 0).astype(np.float32)
+    distance = torch.arange((cells - 1) * stride + 1)[:, None] / stride - torch.arange(cells)
+    return (1 - distance.abs()).clamp_min(0)
 
 
 def move(points: Tensor, offsets: Tensor, stride: int, steps: int) -> Tensor:
@@ -92,7 +95,7 @@ def hough(maps: Tensor, offsets: Tensor, stride: int) -> Float:
     Returns:
         float32 [17, H, W], where 1 is the votes of one whole disc.
     """
-    heat, short = resize(maps, stride), resize(offsets, stride)
+    heat, short = (resize(part, stride).numpy() for part in (maps, offsets))
     height, width = heat.shape[1:]
     votes = torch.zeros(len(heat), height + _MARGIN, width + _MARGIN)
     for of_keypoint, weights, shifts in zip(votes, heat, short, strict=True):
@@ -125,11 +128,11 @@ def _scatter(into: Tensor, weights: Tensor, x: Tensor, y: Tensor) -> None:
         cells[shift + 1 :].index_add_(0, place, right)
 
 
-def peaks(votes: Float, most: int) -> Float:
+def peaks(votes: Float) -> Float:
     """Where the `votes` [17, H, W] are the highest of a square of 20 pixels.
 
     Returns:
-        float32 [17, P, 3] with P <= `most`: of each keypoint x, y and score, best first; score 0 for no peak.
+        float32 [17, P, 3] with P <= `MOST`: of each keypoint x, y and score, best first; score 0 for no peak.
     """
     square = np.ones((_WINDOW, _WINDOW), np.uint8)
     found = []
@@ -138,7 +141,7 @@ def peaks(votes: Float, most: int) -> Float:
         highest = cv2.dilate(of_keypoint, square, borderType=cv2.BORDER_REFLECT_101)
         pixels = np.flatnonzero((of_keypoint == highest) & (of_keypoint > PEAK))
         scores = of_keypoint.ravel()[pixels]
-        best = np.argsort(-scores, kind="stable")[:most]
+        best = np.argsort(-scores, kind="stable")[:MOST]
         y, x = np.divmod(pixels[best], votes.shape[2])
         found.append(np.stack([x, y, scores[best]], axis=1))
     padded = np.zeros((len(found), max(map(len, found)), 3), np.float32)
@@ -160,8 +163,8 @@ def confidence(people: Float, heat: Tensor, stride: int) -> Float:
     Returns:
         float32 [N, 17], 0..1; 0 for what was not found, and above 0 for what was.
     """
-    x, y = (people[..., axis].astype(np.intp) for axis in (0, 1))
+    x, y = torch.from_numpy(people[..., :2]).long().unbind(-1)
     rows, columns = _weights(heat.shape[1], stride)[y], _weights(heat.shape[2], stride)[x]
-    probability = np.einsum("nkh,khw,nkw->nk", rows, heat.numpy(), columns, optimize=True)
-    sure: Float = np.where(people[..., 2] > 0, np.clip(probability, PEAK, 1), 0).astype(np.float32)
+    probability = torch.einsum("nkh,khw,nkw->nk", rows, heat, columns).clamp(PEAK, 1)
+    sure: Float = probability.numpy() * (people[..., 2] > 0)
     return sure

@@ -39,7 +39,7 @@ def label(people: Float, maps: Maps) -> npt.NDArray[np.int16]:
     Returns:
         int16 [H, W], number of the person, or NOBODY.
     """
-    inside = torch.from_numpy(resize(maps.person, maps.stride) > _PERSON)
+    inside = resize(maps.person, maps.stride) > _PERSON
     labels = torch.full(inside.shape, NOBODY, dtype=torch.int16)
     if not len(people):
         return labels.numpy()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -38,7 +39,7 @@ class PersonLabDetector:
         size: height and width of its input, pixels; one more than multiples of the stride.
         stride: pixels per cell of its outputs.
         score: the lowest score that makes a person; above 0.
-        max_people: of one image; the best are kept. It also bounds the peaks of one keypoint.
+        max_people: of one image; the best are kept.
     """
 
     run: Runner
@@ -58,13 +59,14 @@ class PersonLabDetector:
             return []
         pixels, scales, _ = place(images, self.size, PAD)
         outputs = self.run(pixels)
-        return [
-            self._people(_maps(row, self.stride), image.shape[:2], float(scale))
-            for *row, image, scale in zip(*outputs, images, scales, strict=True)
-        ]
+        with _one_thread():
+            return [
+                self._people(_maps(row, self.stride), image.shape[:2], float(scale))
+                for *row, image, scale in zip(*outputs, images, scales, strict=True)
+            ]
 
     def _people(self, maps: Maps, size: tuple[int, ...], scale: float) -> Boxes:
-        found = peaks(hough(maps.heat, maps.short, maps.stride), self.max_people)
+        found = peaks(hough(maps.heat, maps.short, maps.stride))
         people = group(found, maps.mid, maps.short, maps.stride)
         sure = confidence(people, maps.heat, maps.stride)
         best = np.argsort(-sure.mean(1), kind="stable")[: self.max_people]
@@ -78,6 +80,17 @@ class PersonLabDetector:
         keypoints = np.concatenate([places * (sure[seen, :, None] > 0), sure[seen, :, None]], axis=2)[:, TO_COCO]
         masks = partial(_windows, labels, seen, roi.windows(xyxy[seen], width, height), scale)
         return Boxes(xyxy[seen], sure[seen].mean(1), keypoints.astype(np.float32), masks)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let PyTorch compute in this thread alone: waking others for every small step takes longer than the step."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def extents(people: Float, labels: npt.NDArray[np.int16]) -> Float:

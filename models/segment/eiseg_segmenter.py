@@ -81,12 +81,13 @@ class _Person(NamedTuple):
 
 def _people(number: int, image: Image, boxes: Float) -> Iterator[_Person]:
     height, width = image.shape[:2]
+    boxes = np.where(np.isfinite(boxes).all(1, keepdims=True), boxes, 0)
     sizes = boxes[:, 2:] - boxes[:, :2]
     margin = (np.concatenate([-sizes, sizes], 1) * MARGIN).astype(np.float32)
     windows = roi.windows(boxes + margin, width, height)
     scales = SIDE_PER_BOX * sizes.max(1, initial=0).astype(np.float64) / SIZE
     shifts = (boxes[:, :2] + boxes[:, 2:]) / 2 - scales[:, None] * (SIZE - 1) / 2
-    usable = np.isfinite(boxes).all(1) & (sizes > 0).all(1) & (windows[:, 2:] > windows[:, :2]).all(1)
+    usable = (sizes > 0).all(1) & (windows[:, 2:] > windows[:, :2]).all(1)
     for row in np.flatnonzero(usable).tolist():
         left, top, right, bottom = windows[row].tolist()
         region = np.array([[scales[row], 0, shifts[row, 0]], [0, scales[row], shifts[row, 1]]])

@@ -37,8 +37,7 @@ class PositionEmbedding(nn.Module):
 class PromptEncoder(nn.Module):
     """What a person's box says to the decoder.
 
-    The published file also has embeddings of points and an encoder of masks, prompts that are not used here: keypoints
-    beside the box lower the mask AP.
+    The published file also has embeddings of points and an encoder of masks, prompts that are not used here.
     """
 
     def __init__(self) -> None:

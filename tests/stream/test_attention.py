@@ -233,3 +233,13 @@ def test_a_stream_that_was_removed_is_remembered() -> None:
     before = world.detections
     watch(world, look, 1)
     assert world.detections == before + 1
+
+
+def test_forgetting_somebody_mixes_up_those_who_are_followed() -> None:
+    world = World((40, 0), (120, 0), (200, 0), (280, 0))
+    look = attention(world, Pace(detector=3))
+    watch(world, look, 6)
+    world.people.pop(1)  # the track stays for a while and is then forgotten, between two frames of the others
+    everyone = watch(world, look, 80)
+    assert all(people.ids.tolist() == [1, 3, 4] for people in everyone[3:])
+    np.testing.assert_allclose(everyone[-1].boxes[:, 0], [25, 185, 265], atol=1)

@@ -11,7 +11,7 @@ from models.formats import tensorflow
 from tests.models.formats.tensorflow_bundle import write_bundle
 
 GOLDEN = Path(__file__).parent / "golden" / "model.ckpt-1.index"
-"""Written by TensorFlow 2.15's `tf.compat.v1.train.Saver`: two weights, a counter, a double, nothing, a string."""
+"""Written by TensorFlow 2.19's `tf.compat.v1.train.Saver`: two weights, a counter, a double, nothing, a string."""
 
 
 def copied(tmp_path: Path) -> Path:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from models.errors import CheckpointError
+from models.formats import tensorflow
 from models.joint import PersonLab, load_personlab
 from models.joint.personlab import EDGES, TO_COCO, from_slim
 from models.loading import load_state
@@ -17,8 +18,6 @@ from models.zoo import ModelEntry
 from tests.models.compiling import weights_of
 from tests.models.formats.tensorflow_bundle import write_bundle
 from tests.oracles.filled import fill
-
-TINY = {"units": (1, 1, 1, 1), "width": 4, "features": 8}
 
 
 def published(units: tuple[int, ...], width: int, features: int) -> dict[str, tuple[int, ...]]:
@@ -105,8 +104,6 @@ def test_a_checkpoint_gives_the_network_it_came_from(tmp_path: Path) -> None:
     assert {name for name in by_slim(trained) if "Adam" not in name} - {"global_step", "beta1_power"} == set(
         published((1, 1, 1, 1), 4, 8)
     )
-    from models.formats import tensorflow
-
     path = write_bundle(tmp_path / "model.ckpt-193", by_slim(trained))
     loaded = PersonLab(16, "running", units=(1, 1, 1, 1), width=4, features=8)
     load_state(loaded, from_slim(tensorflow.read(path)))
@@ -116,7 +113,7 @@ def test_a_checkpoint_gives_the_network_it_came_from(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     path = write_bundle(tmp_path / "other", {"resnet_v2_50/conv1/weights": np.zeros((7, 7, 3, 64), np.float32)})
-    with pytest.raises(CheckpointError, match="do not fit PersonLab: 976 tensors missing|do not fit PersonLab"):
+    with pytest.raises(CheckpointError, match="do not fit PersonLab: .* tensors missing"):
         load_personlab(weights_of("personlab-r152", path))
 
 

@@ -133,3 +133,17 @@ def test_random_batch_statistics_do_not_blow_up_rounding_errors() -> None:
         double = network.double()(image.double())
     for ours, exact in zip(single, double, strict=True):
         assert torch.linalg.vector_norm(ours - exact) / torch.linalg.vector_norm(exact) < 1e-4
+
+
+def test_decoding_leaves_the_threads_of_pytorch_as_they_were() -> None:
+    before = torch.get_num_threads()
+    during = []
+    seen = detector(scene(crowd(1)))
+    rows = seen.run(np.zeros((1, 401, 401, 3), np.uint8))
+
+    def run(_pixels: np.ndarray) -> tuple[np.ndarray, ...]:
+        during.append(torch.get_num_threads())
+        return rows
+
+    PersonLabDetector(run, SIZE, 16)([picture()])
+    assert [*during, torch.get_num_threads()] == [before, before]

@@ -40,12 +40,13 @@ class Bright:
         logits = cells.reshape(count, 4, 4, height, width).transpose(0, 3, 1, 4, 2)
         return logits.reshape(count, 1, 4 * height, 4 * width), np.full((count, 1), self.overlap, np.float32)
 
-    def segmenter(self, **options: int) -> MobileSAMSegmenter:
+    def segmenter(self, margin: int = 6, **options: int) -> MobileSAMSegmenter:
         return MobileSAMSegmenter(
             self.encode,
             self.decode,
             lambda boxes: np.zeros((len(boxes), 2, 256), np.float32),
             np.zeros((256, 64, 64), np.float32),
+            margin,
             **options,
         )
 
@@ -206,7 +207,7 @@ def test_a_score_is_not_a_fraction(overlap: float, score: float) -> None:
 
 def test_a_decoder_that_is_to_see_everything_sees_a_window() -> None:
     network = Bright()
-    margin = int(weights_of("mobilesam-whole").entry.arguments["margin"])
+    margin = int(weights_of("mobilesam").entry.arguments["margin"])
     people = np.array([[10, 10, 20, 30], [600, 100, 620, 470]], np.float32)
     masks_of(network.segmenter(margin=margin), np.zeros((480, 640, 3), np.uint8), people)
     ((tall, wide),) = network.seen
