@@ -11,14 +11,14 @@ import numpy.typing as npt
 from models.backends.base import Compiled, Input, Precision
 from models.backends.pictures import pictures
 
-TOLERANCE: dict[Precision, float] = {"float32": 1e-3, "bfloat16": 0.1}
+TOLERANCE: dict[Precision, float] = {"float32": 1e-3, "bfloat16": 0.15}
 """Largest relative error by precision.
 
 bfloat16 has 8 bits of mantissa. On the drawn people RTMPose-s is .08 off and loses .004 AP of keypoints; without being
-recentred (`models.recentre`) it is .40 off and loses .037."""
+recentred (`models.recentre`) it is .32 off and loses .037."""
 
 
-def probe(inputs: Sequence[Input], rows: int = 2) -> tuple[npt.NDArray[Any], ...]:
+def probe(inputs: Sequence[Input], rows: int = 4) -> tuple[npt.NDArray[Any], ...]:
     """A test batch, the same at every call: pictures of people where pixels are wanted, else normal noise."""
     random = np.random.default_rng(0)
     return tuple(
