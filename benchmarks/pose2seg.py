@@ -21,7 +21,7 @@ from rich.table import Table
 
 from models.segment.affine_align import FEATURES, SQUARE, align, sample
 from models.segment.pose2seg import CHANNELS
-from models.segment.pose2seg_segmenter import paste
+from models.segment.pose2seg_task import paste
 from models.segment.pose_templates import load_templates
 from models.segment.skeleton_maps import skeleton_maps
 from models.tasks import Float

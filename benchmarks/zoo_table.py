@@ -1,9 +1,10 @@
-"""The table of all models in docs/models.md: what each needs, by its published figures and by counting.
+"""The tables of all models in docs/models.md: what each needs, by counting, and what was published of it.
 
 Usage: python benchmarks/zoo_table.py [--write] [--json]
 
-Every network of the zoo is made without weights (on PyTorch's meta device, so that nothing is computed), and its
-parameters and multiply-accumulates are counted as it would run. `--write` puts the table into docs/models.md.
+Every network of the zoo is made without weights, and its parameters and multiply-accumulates are counted as it would
+run, on PyTorch's meta device, so that nothing is computed. `--write` puts the tables into docs/models.md, between the
+two comments that are there for it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,18 @@ from models.backends import Input, Precision
 from models.build import DETECTORS, MASKS, POSES
 from models.serving import DetectorOptions, PoseOptions, Weights
 from models.tasks import TensorRunner
-from models.zoo import ModelEntry, load_zoo
+from models.zoo import SEE_WHOLE_IMAGES, ModelEntry, load_zoo
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "models.md"
+TABLES: dict[str, Callable[[ModelEntry], bool]] = {
+    "People": lambda entry: entry.role == "detector" and not entry.gives,
+    "People with keypoints or masks, by one network": lambda entry: bool(entry.gives),
+    "Keypoints": lambda entry: entry.role == "pose",
+    "Masks": lambda entry: entry.role == "masks",
+}
+LARGEST = 1024
+"""Pixels of the longer side that MobileSAM is given, the only network here that takes images of any shape."""
+
 BEGIN, END = "<!-- table of benchmarks/zoo_table.py -->\n", "<!-- end of the table -->\n"
 
 
@@ -46,6 +56,7 @@ class Counting:
 
     def __init__(self) -> None:
         self.parts: list[Part] = []
+        self._counted: set[nn.Parameter] = set()
 
     def __call__(
         self,
@@ -54,13 +65,22 @@ class Counting:
         lowest: Precision = "float32",  # noqa: ARG002
         part: str = "",
     ) -> TensorRunner:
-        parameters = sum(parameter.numel() for parameter in network.parameters())
+        parameters = sum(parameter.numel() for parameter in set(network.parameters()) - self._counted)
         network.to("meta").requires_grad_(False)
-        rows = [torch.zeros((1, *of.shape), dtype=getattr(torch, of.dtype), device="meta") for of in inputs]
+        self._counted.update(network.parameters())
+        shapes = [_shape(of) for of in inputs]
+        dtypes = [getattr(torch, of.dtype) for of in inputs]
+        rows = [torch.zeros(1, *shape, dtype=of, device="meta") for shape, of in zip(shapes, dtypes, strict=True)]
         with FlopCounterMode(display=False) as counter, torch.inference_mode():
             network(*rows)
-        self.parts.append(Part(part, [list(of.shape) for of in inputs], parameters, counter.get_total_flops() // 2))
+        self.parts.append(Part(part, shapes, parameters, counter.get_total_flops() // 2))
         return _nothing
+
+
+def _shape(of: Input) -> list[int]:
+    """Of a row; images of any size are `LARGEST` in both directions."""
+    is_image = of.dtype == "uint8"
+    return [LARGEST if is_image and axis in of.free else length for axis, length in enumerate(of.shape)]
 
 
 def _nothing(*_: Any) -> Any:
@@ -88,27 +108,50 @@ def _size(entry: ModelEntry) -> tuple[int, int]:
 
 
 def table() -> Iterator[str]:
-    """The lines of the table, by role."""
-    yield "| model | role | licence | input | parameters | GMAC | published |"
-    yield "|---|---|---|---|---|---|---|"
-    order = {"detector": 0, "pose": 1, "masks": 2}
-    for entry in sorted(load_zoo().models, key=lambda entry: order[entry.role]):
-        parts = count(entry)
-        yield (
-            " | ".join(
-                (
-                    f"| `{entry.name}`" + (" *" if entry.default else "") + _where(entry),
-                    " + ".join((entry.role, *entry.gives)),
-                    entry.licence.split(",")[0],
-                    "; ".join(" x ".join(map(str, shape)) for part in parts for shape in part.inputs) or "-",
-                    " + ".join(f"{part.parameters / 1e6:.2f} M" for part in parts) or "-",
-                    " + ".join(f"{part.macs / 1e9:.2f}" for part in parts) or "-",
-                    "; ".join(f"{figure.metric} {figure.value:.3f} ({figure.data})" for figure in entry.accuracy)
-                    or "-",
-                )
-            )
-            + " |"
-        )
+    """The lines of the tables, one for each role; in each the models of one architecture stand together."""
+    zoo = load_zoo().models
+    architectures = list(dict.fromkeys(entry.architecture for entry in zoo))
+    models = sorted(zoo, key=lambda entry: architectures.index(entry.architecture))
+    for title, belongs in TABLES.items():
+        yield from ("", f"### {title}", "")
+        yield "| model | licence | input | parameters | GMAC | published |"
+        yield "|---|---|---|---|---|---|"
+        for entry in filter(belongs, models):
+            yield f"| {' | '.join(_row(entry))} |"
+    yield ""
+
+
+def _row(entry: ModelEntry) -> Iterator[str]:
+    parts = count(entry)
+    yield f"`{entry.name}`" + (" *" if entry.default else "") + _where(entry)
+    yield entry.licence
+    yield " x ".join(map(str, parts[0].inputs[0][:2])) if parts else "-"
+    yield f"{' + '.join(f'{_short(part.parameters / 1e6)}' for part in parts)} M" if parts else "-"
+    macs = (f"{_short(part.macs / 1e9)} a {unit}" for part, unit in zip(parts, _units(entry), strict=False))
+    yield " + ".join(macs) or "-"
+    yield "; ".join(_published(entry)) or "-"
+
+
+def _published(entry: ModelEntry) -> Iterator[str]:
+    """The first figure of each metric, those of the same data together."""
+    first = {figure.metric: figure for figure in reversed(entry.accuracy)}
+    by_data: dict[str, list[str]] = {}
+    for metric, figure in reversed(first.items()):
+        size_left_out = re.sub(r", \d+x\d+", "", figure.data)
+        by_data.setdefault(size_left_out, []).append(f"{metric} {figure.value:.3f}".replace(" 0.", " ."))
+    for data, figures in by_data.items():
+        yield f"{', '.join(figures)} ({data})"
+
+
+def _units(entry: ModelEntry) -> tuple[str, ...]:
+    """What each network of a model looks at."""
+    whole = entry.role == "detector" or entry.architecture in SEE_WHOLE_IMAGES | {"fcn8-pose"}
+    return ("frame", "person") if whole else ("person",)
+
+
+def _short(value: float) -> str:
+    """With three digits that tell."""
+    return f"{value:#.3g}".removeprefix("0").rstrip(".")
 
 
 def _where(entry: ModelEntry) -> str:
@@ -118,9 +161,9 @@ def _where(entry: ModelEntry) -> str:
 
 
 def main() -> None:
-    """Print the table, or write it into the document."""
+    """Print the tables, or write them into the document."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="put the table into docs/models.md")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/models.md")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     arguments = parser.parse_args()
     if arguments.json:
@@ -131,8 +174,10 @@ def main() -> None:
     if not arguments.write:
         sys.stdout.write(lines)
         return
-    before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
+    before, begin, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise SystemExit(f"{DOCUMENT.name} lacks the line {(END if begin else BEGIN).strip()}")
     DOCUMENT.write_text(before + BEGIN + lines + END + after, encoding="utf-8")
 
 

@@ -3,45 +3,25 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from models.layers import ConvModule, CSPLayer, DepthwiseSeparableConvModule, SPPBottleneck
+from models.layers import ConvModule, DepthwiseSeparableConvModule, NetworkScale, SPPBottleneck
 
 NORM = partial(nn.BatchNorm2d, eps=1e-5)
 """Its batch-norm; YOLOX, otherwise a near relative, has another epsilon."""
 
 
-class Scale(NamedTuple):
-    """The size of a network: multipliers of blocks per stage and of channels, and the kind of its 3x3 convolutions."""
+class Scale(NetworkScale):
+    """The size of a network, which makes its parts."""
 
-    depth: float
-    width: float
-    depthwise: bool = False
+    def norm(self, channels: int) -> nn.Module:
+        """The batch-norm of so many channels."""
+        return NORM(channels)
 
-    def channels(self, full: int) -> int:
-        """Channels at this scale where the full network has `full`."""
-        return int(full * self.width)
-
-    def blocks(self, full: int) -> int:
-        """Blocks of a stage at this scale where the full network has `full`."""
-        return max(round(full * self.depth), 1)
-
-    def conv(self, inputs: int, outputs: int, *, stride: int = 1) -> nn.Module:
-        """A 3x3 convolution of this kind."""
-        if self.depthwise:
-            return DepthwiseSeparableConvModule(inputs, outputs, 3, NORM, stride=stride)
-        return ConvModule(inputs, outputs, 3, NORM, stride=stride)
-
-    def pointwise(self, inputs: int, outputs: int) -> ConvModule:
-        """A 1x1 convolution."""
-        return ConvModule(inputs, outputs, 1, NORM)
-
-    def csp(self, inputs: int, outputs: int, blocks: int, *, shortcut: bool, attention: bool = False) -> CSPLayer:
-        """A CSP layer of CSPNeXt blocks."""
-        block = partial(CSPNeXtBlock, scale=self, shortcut=shortcut)
-        return CSPLayer(inputs, outputs, blocks, block, NORM, attention=attention)
+    def block(self, channels: int, *, shortcut: bool) -> nn.Module:
+        """A `CSPNeXtBlock`."""
+        return CSPNeXtBlock(channels, self, shortcut=shortcut)
 
 
 class CSPNeXtBlock(nn.Module):

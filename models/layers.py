@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -139,6 +141,51 @@ class CSPLayer(nn.Module):
         main = self.blocks(self.main_conv(x))
         out: Tensor = self.final_conv(self.attention(torch.cat([main, short], dim=1)))
         return out
+
+
+@dataclass(frozen=True)
+class NetworkScale(ABC):
+    """The size of a network, which makes its parts; each backbone has its own batch-norm and its own blocks.
+
+    Attributes:
+        depth, width: multipliers of blocks per stage and of channels.
+        depthwise: the kind of its 3x3 convolutions.
+    """
+
+    depth: float
+    width: float
+    depthwise: bool = False
+
+    @abstractmethod
+    def norm(self, channels: int) -> nn.Module:
+        """The batch-norm of so many channels."""
+
+    @abstractmethod
+    def block(self, channels: int, *, shortcut: bool) -> nn.Module:
+        """A residual block of a CSP layer, with or without the shortcut."""
+
+    def channels(self, full: int) -> int:
+        """Channels at this scale where the full network has `full`."""
+        return int(full * self.width)
+
+    def blocks(self, full: int) -> int:
+        """Blocks of a stage at this scale where the full network has `full`."""
+        return max(round(full * self.depth), 1)
+
+    def conv(self, inputs: int, outputs: int, *, stride: int = 1) -> nn.Module:
+        """A 3x3 convolution of this kind."""
+        if self.depthwise:
+            return DepthwiseSeparableConvModule(inputs, outputs, 3, self.norm, stride=stride)
+        return ConvModule(inputs, outputs, 3, self.norm, stride=stride)
+
+    def pointwise(self, inputs: int, outputs: int) -> ConvModule:
+        """A 1x1 convolution."""
+        return ConvModule(inputs, outputs, 1, self.norm)
+
+    def csp(self, inputs: int, outputs: int, blocks: int, *, shortcut: bool, attention: bool = False) -> CSPLayer:
+        """A CSP layer of this kind of blocks."""
+        block = partial(self.block, shortcut=shortcut)
+        return CSPLayer(inputs, outputs, blocks, block, self.norm, attention=attention)
 
 
 def fuse(module: Module) -> Module:

@@ -40,6 +40,10 @@ class PixelFormat:
     std: tuple[float, float, float]
 
 
+IMAGENET = PixelFormat(rgb=True, mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
+"""Mean and deviation of ImageNet's pixels: what torchvision's networks want, and most that began from them."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
     """A person's mask inside a window of the image: `bitmap` bool [h, w], its top-left pixel at `origin` (x, y)."""

@@ -37,6 +37,9 @@ Extra = Literal["keypoints", "masks"]
 
 PLACED_BY_KEYPOINTS: frozenset[Architecture] = frozenset({"blazepose", "contour", "pose2seg", "eiseg"})
 """Mask networks that need to know where the limbs are; the others make do with the box."""
+
+SEE_WHOLE_IMAGES: frozenset[Architecture] = frozenset({"fcn8", "pose2seg", "mobilesam"})
+"""Mask networks that look at the whole image once, whoever is in it; the others look at one person after another."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 

@@ -13,7 +13,7 @@ from models.machine import cores
 from models.serving import DetectorOptions, PoseOptions
 from models.tasks import Float, TensorRunner
 from models.weights import Progress
-from models.zoo import load_zoo
+from models.zoo import SEE_WHOLE_IMAGES, load_zoo
 from stream.config import Config, DetectorConfig, MasksConfig, PoseConfig
 from stream.metrics import Metrics
 from stream.perception import EncodeMask, Perception
@@ -84,6 +84,9 @@ def assemble(config: Config, metrics: Metrics, progress: Progress | None = None,
     if config.masks.model is not None:
         models["masks"] = config.masks.model
         segmenter = builder.masks(config.masks.model, execution(config.masks), config.masks.weights)
+    together = config.masks.model is not None and (
+        zoo.entry(config.masks.model, "masks").architecture in SEE_WHOLE_IMAGES
+    )
     encode: EncodeMask = Polygon.encode if config.masks.encoding == "polygon" else Mask.encode
-    perception = Perception(detector, pose, segmenter, metrics, encode, config.pose.oks_nms)
+    perception = Perception(detector, pose, segmenter, metrics, encode, config.pose.oks_nms, together)
     return Assembly(perception, models, builder.choices, threads)

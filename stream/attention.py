@@ -172,13 +172,21 @@ class Attention:
         if not self._perception.has_masks:
             return everyone
         chosen = [number for number, want in enumerate(wanted) if want]
-        rows = [looks[number].watch.masks.due(everyone[number], self._pace.masks) for number in chosen]
-        due = [everyone[number][of_frame] for number, of_frame in zip(chosen, rows, strict=True)]
+        rows = {
+            number: looks[number].watch.masks.due(
+                everyone[number], self._pace.masks, together=self._perception.masks_together
+            )
+            for number in chosen
+        }
+        busy = [number for number in chosen if len(rows[number])]
+        due = [everyone[number][rows[number]] for number in busy]
         made = self._perception.masks(
-            [looks[number].frame.image for number in chosen],
+            [looks[number].frame.image for number in busy],
             [people.boxes for people in due],
             [people.keypoints for people in due],
         )
-        for number, of_frame, masks in zip(chosen, rows, made, strict=True):
-            everyone[number] = looks[number].watch.masks.complete(everyone[number], of_frame.tolist(), masks)
+        masks_of = dict(zip(busy, made, strict=True))
+        for number in chosen:
+            memory = looks[number].watch.masks
+            everyone[number] = memory.complete(everyone[number], rows[number].tolist(), masks_of.get(number, ()))
         return everyone

@@ -22,6 +22,7 @@ from models.evaluate.mot import (
     read_ground_truth,
     read_sequence_info,
 )
+from models.zoo import load_zoo
 from stream.assembly import Assembly, assemble
 from stream.config import Config
 from stream.metrics import Metrics
@@ -92,14 +93,17 @@ def _look_at(image: CocoImage, assembly: Assembly, config: Config) -> ImageResul
     pixels = cv2.imread(str(image.path), cv2.IMREAD_COLOR)
     if pixels is None:
         raise LabelsError(f"{image.path}: this is not an image that can be read")
-    (people,) = assembly.perception([np.asarray(pixels, np.uint8)], [config.masks.model is not None])
+    gives = load_zoo().entry(config.detector.model, "detector").gives
+    with_keypoints = config.pose.model is not None or "keypoints" in gives
+    with_masks = config.masks.model is not None or "masks" in gives
+    (people,) = assembly.perception([np.asarray(pixels, np.uint8)], [with_masks])
     masks = [_whole_image(mask, people.frame_size) for mask in people.masks]
     return ImageResult(
         image.id,
         people.boxes,
         people.scores,
-        people.keypoints if config.pose.model is not None else None,
-        masks if config.masks.model is not None else None,
+        people.keypoints if with_keypoints else None,
+        masks if with_masks else None,
     )
 
 

@@ -35,9 +35,17 @@ class MaskMemory:
     def __init__(self) -> None:
         self._made: dict[int, _Made] = {}
 
-    def due(self, people: People, every: int) -> npt.NDArray[np.intp]:
-        """Rows of those whose mask is to be made now: who has none, and each frame an `every`th part, the oldest."""
-        ages = [self._made[id_].age if id_ in self._made else math.inf for id_ in people.ids.tolist()]
+    def due(self, people: People, every: int, *, together: bool = False) -> npt.NDArray[np.intp]:
+        """Rows of those whose mask is to be made now: who has none, and each frame an `every`th part, the oldest.
+
+        Args:
+            people: of the frame.
+            every: frames from one mask of a person to the next.
+            together: all or nobody, for a network that looks at the whole picture and so costs the same for both.
+        """
+        ages = [self._made[id_].age + 1 if id_ in self._made else math.inf for id_ in people.ids.tolist()]
+        if together:
+            return np.arange(len(people) if max(ages, default=0) >= every else 0)
         turns = max(math.ceil(len(people) / every), ages.count(math.inf))
         return np.sort(np.argsort([-age for age in ages], kind="stable")[:turns])
 

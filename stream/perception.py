@@ -43,6 +43,7 @@ class Perception:
 
     Attributes:
         has_pose: whether there is a pose network. has_masks: whether there is a mask network.
+        masks_together: whether it looks at the whole image, at a price that hardly depends on how many are in it.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Perception:
         stopwatch: Stopwatch | None = None,
         encode: EncodeMask = Mask.encode,
         same_pose: float = 1.0,
+        masks_together: bool = False,
     ) -> None:
         self._detector = detector
         self._pose = pose
@@ -62,6 +64,7 @@ class Perception:
         self._same_pose = same_pose
         self.has_pose = pose is not None
         self.has_masks = segmenter is not None
+        self.masks_together = masks_together
 
     def __call__(self, images: Sequence[Image], masks: Sequence[bool]) -> list[People]:
         """The people of each image, best score first, without ids.

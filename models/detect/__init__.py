@@ -1,12 +1,12 @@
 """Finding persons: YOLOX, YOLOv3, RTMDet, and what is done before and after them."""
 
 from models.detect.csp_darknet import Scale
-from models.detect.detector import YOLOXDetector, load_yolox, yolox_detector
 from models.detect.rtmdet import RTMDet
-from models.detect.rtmdet_detector import RTMDetDetector, load_rtmdet, rtmdet_detector
+from models.detect.rtmdet_task import RTMDetDetector, load_rtmdet, rtmdet_detector
 from models.detect.yolov3 import VARIANTS, YOLOV3
-from models.detect.yolov3_detector import YOLOV3Detector, load_yolov3, yolov3_detector
+from models.detect.yolov3_task import YOLOV3Detector, load_yolov3, yolov3_detector
 from models.detect.yolox import SCALES, YOLOX
+from models.detect.yolox_task import YOLOXDetector, load_yolox, yolox_detector
 
 __all__ = [
     "SCALES",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -11,7 +10,7 @@ from models.tasks import Float
 
 
 @cache
-def grid(size: tuple[int, int], strides: Sequence[int]) -> tuple[Float, Float]:
+def grid(size: tuple[int, int], strides: tuple[int, ...]) -> tuple[Float, Float]:
     """Of every anchor the column and row of its cell, float32 [A, 2], and its stride, float32 [A, 1]; read-only.
 
     Args:

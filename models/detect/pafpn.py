@@ -3,46 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-class Parts(Protocol):
-    """What it is built of: the scale of a network, which knows that network's kind of convolutions and blocks."""
-
-    def channels(self, full: int, /) -> int: ...
-
-    def blocks(self, full: int, /) -> int: ...
-
-    def conv(self, inputs: int, outputs: int, /, *, stride: int = 1) -> nn.Module: ...
-
-    def pointwise(self, inputs: int, outputs: int, /) -> nn.Module: ...
-
-    def csp(self, inputs: int, outputs: int, blocks: int, /, *, shortcut: bool) -> nn.Module: ...
+from models.layers import NetworkScale
 
 
 class PAFPN(nn.Module):
     """Features flow from coarse to fine and back (Liu et al., "Path Aggregation Network", 2018).
 
     Args:
-        parts: of the network.
+        scale: of the network.
         out: makes the last convolution of each map, from so many channels to so many.
     """
 
-    def __init__(self, parts: Parts, out: Callable[[int, int], nn.Module]) -> None:
+    def __init__(self, scale: NetworkScale, out: Callable[[int, int], nn.Module]) -> None:
         super().__init__()
-        c256, c512, c1024 = (parts.channels(full) for full in (256, 512, 1024))
-        blocks = parts.blocks(3)
-        self.reduce_layers = nn.ModuleList([parts.pointwise(c1024, c512), parts.pointwise(c512, c256)])
+        c256, c512, c1024 = (scale.channels(full) for full in (256, 512, 1024))
+        blocks = scale.blocks(3)
+        self.reduce_layers = nn.ModuleList([scale.pointwise(c1024, c512), scale.pointwise(c512, c256)])
         self.top_down_blocks = nn.ModuleList(
-            [parts.csp(2 * c512, c512, blocks, shortcut=False), parts.csp(2 * c256, c256, blocks, shortcut=False)]
+            [scale.csp(2 * c512, c512, blocks, shortcut=False), scale.csp(2 * c256, c256, blocks, shortcut=False)]
         )
-        self.downsamples = nn.ModuleList([parts.conv(c256, c256, stride=2), parts.conv(c512, c512, stride=2)])
+        self.downsamples = nn.ModuleList([scale.conv(c256, c256, stride=2), scale.conv(c512, c512, stride=2)])
         self.bottom_up_blocks = nn.ModuleList(
-            [parts.csp(2 * c256, c512, blocks, shortcut=False), parts.csp(2 * c512, c1024, blocks, shortcut=False)]
+            [scale.csp(2 * c256, c512, blocks, shortcut=False), scale.csp(2 * c512, c1024, blocks, shortcut=False)]
         )
         self.out_convs = nn.ModuleList(out(channels, c256) for channels in (c256, c512, c1024))
 

@@ -14,7 +14,7 @@ from models.detect.pafpn import PAFPN
 from models.errors import CheckpointError
 from models.layers import fuse
 from models.loading import load_state
-from models.tasks import PixelFormat
+from models.tasks import IMAGENET, PixelFormat
 
 SCALES: Mapping[str, Scale] = {
     "nano": Scale(1 / 3, 0.25, depthwise=True),
@@ -29,7 +29,7 @@ SCALES: Mapping[str, Scale] = {
 STRIDES = (8, 16, 32)
 """Pixels per cell of the three output maps."""
 
-PIXELS = PixelFormat(rgb=False, mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395))
+PIXELS = PixelFormat(rgb=False, mean=IMAGENET.mean[::-1], std=IMAGENET.std[::-1])
 """What it was trained on: ImageNet's mean and deviation, in the order blue, green, red."""
 
 _EXPONENTIAL_FROM = 0.75

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from models.coco import MIRRORED
 from models.tasks import Float
-
-FLIPPED = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
-"""Of each of COCO's keypoints the one that it becomes in a mirror."""
 
 
 def averaged(of_image: Float, of_mirrored: Float, *, along_x: bool) -> Float:
@@ -17,5 +15,5 @@ def averaged(of_image: Float, of_mirrored: Float, *, along_x: bool) -> Float:
         of_image, of_mirrored: float32 [B, 17, ...], COCO order.
         along_x: whether the last axis runs along the image's x, and so runs backwards in the mirror.
     """
-    swapped = of_mirrored[:, list(FLIPPED)]
+    swapped = of_mirrored[:, list(MIRRORED)]
     return (of_image + (swapped[..., ::-1] if along_x else swapped)) * np.float32(0.5)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from models.loading import load_state
 from models.pose.published import is_princeton, princeton_names
-from models.pose.residual import Foldable, PreActivationBottleneck
+from models.residual import Foldable, PreActivationBottleneck
 
 DEPTH = 4
 """How often an hourglass halves the resolution."""

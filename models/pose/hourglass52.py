@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from models.loading import load_state
 from models.pose.published import hourglass52_names
-from models.pose.residual import BasicBlock, Foldable
+from models.residual import BasicBlock, Foldable
 
 CHANNELS = (256, 256, 384, 384, 384, 512)
 """Of the features at each depth of the hourglass; each has half the resolution of the one before."""

@@ -15,7 +15,7 @@ from models.gau import KEY
 from models.layers import fuse
 from models.loading import depth_of, graph_state, layer_weights, load_state
 from models.pose.rtmcc import SPLIT_RATIO, RTMCCHead
-from models.tasks import PixelFormat
+from models.tasks import IMAGENET
 
 SCALES: Mapping[str, Scale] = {
     "t": Scale(1 / 6, 0.375),
@@ -39,7 +39,7 @@ class RTMPose(nn.Module):
         size: height and width of its input, pixels; multiples of 32.
     """
 
-    pixels: ClassVar = PixelFormat(rgb=True, mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
+    pixels: ClassVar = IMAGENET
 
     def __init__(self, scale: Scale, keypoints: int = 17, size: tuple[int, int] = (256, 192)) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from models.errors import CheckpointError
 from models.loading import load_state
 from models.pose.attention import HolisticAttention, PartAttention
 from models.pose.published import simplebaseline_names
-from models.pose.residual import Bottleneck, Foldable
+from models.residual import Bottleneck, Foldable
 
 BLOCKS: Mapping[int, tuple[int, int, int, int]] = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 """Layers of the ResNet -> blocks of its four stages."""

@@ -1,16 +1,16 @@
-"""Cutting people out: BlazePose, Pose2Seg and FCN-8, and what is done before and after them."""
+"""Cutting people out: BlazePose, MobileSAM, EISeg, Pose2Seg, FCN-8 and contours, and what is done before and after."""
 
 from models.segment.blazepose import VARIANTS, BlazePose, load_tflite
+from models.segment.blazepose_task import BlazePoseSegmenter, blazepose_segmenter, load_blazepose
 from models.segment.contour import ContourSegmenter, contour_segmenter
 from models.segment.eiseg import EISeg, load_pdiparams
-from models.segment.eiseg_segmenter import EISegSegmenter, eiseg_segmenter, load_eiseg
+from models.segment.eiseg_task import EISegSegmenter, eiseg_segmenter, load_eiseg
 from models.segment.fcn8 import FCN8
-from models.segment.fcn8_segmenter import FCN8Segmenter, fcn8_segmenter, load_fcn8
+from models.segment.fcn8_task import FCN8Segmenter, fcn8_segmenter, load_fcn8
 from models.segment.mobilesam import MobileSAM, load_mobilesam
-from models.segment.mobilesam_segmenter import MobileSAMSegmenter, mobilesam_segmenter
+from models.segment.mobilesam_task import MobileSAMSegmenter, mobilesam_segmenter
 from models.segment.pose2seg import Pose2Seg
-from models.segment.pose2seg_segmenter import Pose2SegSegmenter, load_pose2seg, pose2seg_segmenter
-from models.segment.segmenter import BlazePoseSegmenter, blazepose_segmenter, load_blazepose
+from models.segment.pose2seg_task import Pose2SegSegmenter, load_pose2seg, pose2seg_segmenter
 
 __all__ = [
     "FCN8",

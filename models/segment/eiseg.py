@@ -18,7 +18,7 @@ from models.errors import CheckpointError
 from models.formats import paddle
 from models.layers import ConvModule
 from models.segment.hrnet import HRNet, conv, resize
-from models.tasks import PixelFormat
+from models.tasks import IMAGENET
 
 _MIDDLE, _KEYS = 128, 64
 """Channels of the head, and of its attention."""
@@ -79,7 +79,7 @@ class OCRHead(nn.Module):
 class EISeg(nn.Module):
     """The whole network."""
 
-    pixels: ClassVar = PixelFormat(rgb=True, mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
+    pixels: ClassVar = IMAGENET
 
     def __init__(self) -> None:
         super().__init__()

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from models.errors import CheckpointError
 from models.loading import load_state
-from models.tasks import PixelFormat
+from models.tasks import IMAGENET, PixelFormat
 
 Layout = Literal["same", "pad100"]
 """How the borders are treated.
@@ -40,7 +40,7 @@ _CROPS = {"score_pool4": 5, "score_pool3": 9, "out": 31}
 """Pixels that "pad100" cuts off at the left and the top, as Berkeley's network does."""
 
 PIXELS: Mapping[Layout, PixelFormat] = {
-    "same": PixelFormat(rgb=True, mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375)),
+    "same": IMAGENET,
     "pad100": PixelFormat(rgb=False, mean=(104.00699, 116.66877, 122.67892), std=(1.0, 1.0, 1.0)),
 }
 """What each was trained on: "same" begins from torchvision's VGG16."""

@@ -11,13 +11,13 @@ from models.loading import load_state
 from models.segment.sam_decoder import MaskDecoder, PromptEncoder
 from models.segment.tiny_vit import ConvNorm, TinyViT
 from models.serving import Weights, random_network
-from models.tasks import PixelFormat
+from models.tasks import IMAGENET
 
 
 class MobileSAM(nn.Module):
     """The whole network, 10.1 M parameters, with the names of the published file."""
 
-    pixels: ClassVar = PixelFormat(rgb=True, mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
+    pixels: ClassVar = IMAGENET
 
     def __init__(self) -> None:
         super().__init__()

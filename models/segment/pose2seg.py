@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.loading import load_state
+from models.residual import Bottleneck, Foldable
 from models.segment.skeleton_maps import MAPS
-from models.tasks import PixelFormat
+from models.tasks import IMAGENET
 
 CHANNELS = 256
 """Of the features, and of what follows them."""
@@ -23,7 +24,7 @@ _SEGMENT_BRANCH = "pose2seg.seg_branch."
 """What the released file calls `segnet.`."""
 
 
-class Bottleneck(nn.Module):
+class CaffeBottleneck(Foldable):
     """A residual block of the backbone (He et al., 2016); its first convolution has the stride, as in Caffe."""
 
     def __init__(self, inputs: int, inner: int, outputs: int, stride: int) -> None:
@@ -34,10 +35,12 @@ class Bottleneck(nn.Module):
         self.bn2 = nn.BatchNorm2d(inner)
         self.conv3 = nn.Conv2d(inner, outputs, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(outputs)
+        self.normed = {"conv1": "bn1", "conv2": "bn2", "conv3": "bn3"}
         self.shortcut = inputs != outputs
         if self.shortcut:
             self.conv4 = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
             self.bn4 = nn.BatchNorm2d(outputs)
+            self.normed |= {"conv4": "bn4"}
 
     def forward(self, x: Tensor) -> Tensor:
         out = F.relu(self.bn1(self.conv1(x)))
@@ -46,7 +49,7 @@ class Bottleneck(nn.Module):
         return F.relu(out + (self.bn4(self.conv4(x)) if self.shortcut else x))
 
 
-class Backbone(nn.Module):
+class Backbone(Foldable):
     """ResNet-50 and a feature pyramid (Lin et al., 2017) whose finest level alone is used.
 
     The last convolutions of the coarser levels, `fpn_p2` to `fpn_p4`, are in the released file and lead nowhere.
@@ -56,6 +59,7 @@ class Backbone(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
+        self.normed = {"conv1": "bn1"}
         self.layer1 = _stage(64, 256, blocks=3, stride=1)
         self.layer2 = _stage(256, 512, blocks=4, stride=2)
         self.layer3 = _stage(512, 1024, blocks=6, stride=2)
@@ -84,46 +88,25 @@ class Backbone(nn.Module):
 
 
 def _stage(inputs: int, outputs: int, *, blocks: int, stride: int) -> nn.Sequential:
-    first = Bottleneck(inputs, outputs // 4, outputs, stride)
-    return nn.Sequential(first, *(Bottleneck(outputs, outputs // 4, outputs, 1) for _ in range(blocks - 1)))
+    first = CaffeBottleneck(inputs, outputs // 4, outputs, stride)
+    return nn.Sequential(first, *(CaffeBottleneck(outputs, outputs // 4, outputs, 1) for _ in range(blocks - 1)))
 
 
 def _upsampled(top: Tensor, lateral: Tensor) -> Tensor:
     return lateral + F.interpolate(top, lateral.shape[-2:], mode="bilinear", align_corners=False)
 
 
-class Unit(nn.Module):
-    """A residual block of the segment network: all of its convolutions have a bias, and the stride is 1."""
-
-    def __init__(self, inputs: int, inner: int) -> None:
-        super().__init__()
-        outputs = 4 * inner
-        self.conv1 = nn.Conv2d(inputs, inner, 1)
-        self.bn1 = nn.BatchNorm2d(inner)
-        self.conv2 = nn.Conv2d(inner, inner, 3, padding=1)
-        self.bn2 = nn.BatchNorm2d(inner)
-        self.conv3 = nn.Conv2d(inner, outputs, 1)
-        self.bn3 = nn.BatchNorm2d(outputs)
-        self.downsample = (
-            nn.Sequential(nn.Conv2d(inputs, outputs, 1), nn.BatchNorm2d(outputs)) if inputs != outputs else None
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        out = F.relu(self.bn1(self.conv1(x)))
-        out = F.relu(self.bn2(self.conv2(out)))
-        out = self.bn3(self.conv3(out))
-        return F.relu(out + (x if self.downsample is None else self.downsample(x)))
-
-
-class SegModule(nn.Module):
+class SegModule(Foldable):
     """From the aligned features of one person, with the skeleton drawn beside them, to the person's mask."""
 
     def __init__(self, inputs: int = CHANNELS + MAPS, units: int = 10) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, 256, 7, 2, padding=3)
         self.bn1 = nn.BatchNorm2d(256)
-        self.layer1 = nn.Sequential(Unit(256, 256), *(Unit(1024, 256) for _ in range(units - 1)))
-        self.decoder1 = nn.Sequential(Unit(1024, 128))
+        self.normed = {"conv1": "bn1"}
+        first, rest = Bottleneck(256, 256, bias=True), (Bottleneck(1024, 256, bias=True) for _ in range(units - 1))
+        self.layer1 = nn.Sequential(first, *rest)
+        self.decoder1 = nn.Sequential(Bottleneck(1024, 128, bias=True))
         self.pred_small = nn.Conv2d(512, 2, 1)
 
     def forward(self, aligned: Tensor) -> Tensor:
@@ -137,7 +120,7 @@ class SegModule(nn.Module):
 class Pose2Seg(nn.Module):
     """Both networks; what is between them, `models.segment.affine_align` and `skeleton_maps`, has no weights."""
 
-    pixels: ClassVar = PixelFormat(rgb=True, mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
+    pixels: ClassVar = IMAGENET
 
     def __init__(self) -> None:
         super().__init__()

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.cluster.vq import ClusterError, kmeans2
 
+from models.coco import MIRRORED
 from models.errors import CheckpointError
 from models.tasks import Bool, Float
 
@@ -23,9 +24,6 @@ NAMES = (
     "right_ankle",
 )  # fmt: skip
 """COCO's keypoints, as a file of templates has to name them."""
-
-MIRRORED = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
-"""Of each keypoint the one on the other side of the body."""
 
 VISIBLE = 0.4
 """Mean of COCO's flag (0, 1, 2) in a cluster from which a keypoint belongs to its template."""

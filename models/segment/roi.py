@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from models.detect.scores import sigmoid
 from models.tasks import Bool, Float, Image
 
 Double: TypeAlias = npt.NDArray[np.float64]
@@ -134,7 +135,6 @@ def mean_probability(logits: Float) -> Float:
     """The mean probability inside each mask, of every fourth row and column: float32 [B]; 0 for an empty mask."""
     coarse = logits[:, ::4, ::4]
     inside = coarse > 0
-    # The absolute value keeps the exponential from overflowing outside, where it is not wanted.
-    probability = np.where(inside, 1 / (1 + np.exp(-np.abs(coarse))), 0)
+    probability = np.where(inside, sigmoid(coarse), 0)
     mean: Float = (probability.sum((1, 2)) / np.maximum(inside.sum((1, 2)), 1)).astype(np.float32)
     return mean

@@ -15,6 +15,15 @@ from rich.table import Table
 from stream.cli.errors import CommandError, ExitCode
 
 ROLES = ("detector", "pose", "masks")
+SHORT = {
+    "people_per_frame": "people",
+    "detections_per_frame": "detections",
+    "id_switches": "switches",
+    "keypoint_ap": "keypoints",
+    "mask_iou": "masks",
+}
+"""Headings of a table where the names in JSON are long."""
+
 COCO_SETTINGS = ("detector.score=0.01", "detector.height=640", "detector.width=640")
 
 evaluate_app = typer.Typer(help="Measure accuracy on labelled data.", no_args_is_help=True)
@@ -108,6 +117,45 @@ def mot(
         table.add_column(column, justify="right")
     table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
     Console().print(table)
+
+
+@evaluate_app.command("compare")
+def compare(
+    configs: Annotated[list[Path], typer.Argument(metavar="CONFIG.yaml...", help="The first is what others lose to.")],
+    video: Annotated[Path, typer.Option(metavar="FILE", help="What all of them watch.")],
+    gt: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Its ground truth in the format of MOTChallenge: scores the ids."),
+    ] = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Speed and accuracy of several configurations on one video, each beside the first.
+
+    peoplestream evaluate compare configs/accurate.yaml configs/balanced.yaml configs/fast.yaml --video vtest.avi
+
+    keypoints: COCO's AP with the keypoints of the first configuration as the truth. masks: mean IoU with its masks.
+    """
+    from stream.comparison import compare as run
+    from stream.settings import load_config
+
+    loaded = {path.stem: load_config(path, settings or [], [str(video)]) for path in configs}
+    with console.status("watching the video ...") as status:
+        rows = [row.as_json() for row in run(loaded, gt, lambda name: status.update(f"watching the video: {name} ..."))]
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    table = Table(box=None, header_style="dim")
+    for column in rows[0]:
+        heading = SHORT.get(column, column)
+        table.add_column(heading, justify="left" if column == "name" else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    Console().print(table)
+
+
+def _cell(value: float | str | None) -> str:
+    return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def _tell_choices(choices: dict[str, Any]) -> None:

@@ -55,7 +55,7 @@ def list_models(cache: Cache = None, as_json: AsJson = False) -> None:
             f"{entry.name} *" if entry in zoo.defaults else entry.name,
             _role(entry),
             entry.licence,
-            _size(entry),
+            "-" if not entry.file else "?" if entry.size is None else _size(entry),
             STATES[state(entry, cache)] + (" †" if entry.published and not entry.on_index else ""),
             ", ".join(f"{figure.metric} {figure.value:.3f}" for figure in _accuracy(entry)),
         )
@@ -165,7 +165,7 @@ def _summary(entry: Entry, cache: Path | None) -> dict[str, Any]:
         "licence": entry.licence,
         "size": entry.size,
         "state": state(entry, cache),
-        "path": str(path_of(entry, cache)),
+        "path": str(path_of(entry, cache)) if entry.file else None,
         "on_package_index": entry.on_index,
         "default": isinstance(entry, ModelEntry) and entry.default,
         "accuracy": [figure.model_dump() for figure in _accuracy(entry)],
@@ -173,7 +173,7 @@ def _summary(entry: Entry, cache: Path | None) -> dict[str, Any]:
 
 
 def _role(entry: Entry) -> str:
-    return " + ".join((entry.role, *entry.gives)) if isinstance(entry, ModelEntry) else "video"
+    return " + ".join((entry.role, *entry.gives)) if isinstance(entry, ModelEntry) else "asset"
 
 
 def _digest(entry: Entry) -> str:

@@ -19,8 +19,11 @@ SURE = 0.3
 ENOUGH = 5
 """Keypoints that have to be seen before and now; with fewer, nobody is recognised."""
 
-STILL_THERE = 0.6
-"""Share of the mean score of a person's keypoints that must be left; below, something else is looked at."""
+STILL_THERE = 0.8
+"""Share of the mean score of a person's keypoints that must be left; below, he or she is half hidden by now."""
+
+AS_EXPECTED = 0.4
+"""Likeness of a measured box with the expected one; below, it may be somebody else's."""
 
 SAME = 0.8
 """Similarity (OKS) from which two tracks show one person."""
@@ -36,7 +39,18 @@ def moved(keypoints: Float, boxes: Double, to: Double) -> Double:
     return result
 
 
-def measured(boxes: Double, before: Float, now: Float) -> tuple[Double, Bool]:
+def carried(keypoints: Float, velocity: Double, seconds: Double) -> Float:
+    """Keypoints [N, 17, 3] of people who move at `velocity` [N, 2], pixels per second, `seconds` [N] later.
+
+    All of them move alike. To let limbs swing on as fast as they did between the last two looks costs accuracy: how
+    fast that was is mostly noise.
+    """
+    result = keypoints.copy()
+    result[:, :, :2] += (velocity * seconds[:, None])[:, None]
+    return result
+
+
+def measured(boxes: Double, before: Float, now: Float, expected: Double) -> tuple[Double, Bool]:
     """Boxes of people who were looked at again without a detection.
 
     Each edge of a box moves as far as the outermost keypoint on its side: a detector's box follows arms and legs just
@@ -45,9 +59,11 @@ def measured(boxes: Double, before: Float, now: Float) -> tuple[Double, Bool]:
     Args:
         boxes: float64 [N, 4], as they were when the keypoints `before`, float32 [N, 17, 3], were seen.
         before, now: keypoints of the same people.
+        expected: float64 [N, 4], where their tracks expect the boxes now.
 
     Returns:
-        float64 [N, 4]; and bool [N], whether each of them was recognised: enough keypoints, and as sure as before.
+        float64 [N, 4]; and bool [N], whether each of them was recognised: enough keypoints, as sure as before, and
+        about where the person was expected.
     """
     common = (before[:, :, 2] >= SURE) & (now[:, :, 2] >= SURE)
     recognised: Bool = common.sum(axis=1) >= ENOUGH
@@ -61,7 +77,9 @@ def measured(boxes: Double, before: Float, now: Float) -> tuple[Double, Bool]:
         shift[rows, edges] = seen[1] - seen[0]
     result = boxes + shift
     recognised &= (result[:, 2:] - result[:, :2] >= 1).all(axis=1)
-    return np.where(recognised[:, None], result, boxes), recognised
+    result = np.where(recognised[:, None], result, expected)
+    recognised &= np.diagonal(box_similarity(expected, result)) >= AS_EXPECTED
+    return np.where(recognised[:, None], result, expected), recognised
 
 
 def doubled(keypoints: Double, expected: Double, boxes: Double) -> Bool:

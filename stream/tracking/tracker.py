@@ -13,7 +13,7 @@ import numpy.typing as npt
 from models.coco import AREA_OF_BOX
 from stream.config import TrackConfig
 from stream.tracking.association import assign
-from stream.tracking.following import doubled, measured, moved
+from stream.tracking.following import carried, doubled, measured, moved
 from stream.tracking.kalman import BoxFilter, to_boxes
 from stream.tracking.similarity import box_similarity, keypoint_similarity
 from stream.tracking.smoothing import KeypointSmoother
@@ -123,21 +123,17 @@ class Tracker:
         tracks = self._tracks
         expected = to_boxes(tracks.state)
         boxes, recognised = expected.copy(), np.ones(len(tracks), np.bool_)
-        boxes[rows], recognised[rows] = measured(tracks.boxes[rows], tracks.keypoints[rows], keypoints)
+        boxes[rows], recognised[rows] = measured(tracks.boxes[rows], tracks.keypoints[rows], keypoints, expected[rows])
         poses = moved(tracks.keypoints, tracks.boxes, expected)
         poses[rows] = keypoints
         recognised[rows] &= ~doubled(poses, expected, boxes)[rows]
         recognised = recognised[rows]
         boxes = boxes[rows]
-        found, lost = rows[recognised], rows[~recognised]
+        found = rows[recognised]
         self._filter.correct(tracks.state, found, boxes[recognised])
         tracks.age += 1
-        tracks.age[rows] = 0
-        tracks.missed[lost] += 1
-        tracks.hits[found] += 1
-        tracks.seen[found] = self._clock
-        tracks.boxes[found] = boxes[recognised]
-        tracks.keypoints[found] = keypoints[recognised]
+        tracks.age[found] = 0
+        self._remember(found, boxes[recognised], keypoints[recognised])
         tracks.confirmed |= tracks.hits >= self._settings.confirm_frames
         self._number()
         shown = (tracks.confirmed & (tracks.missed == 0)).nonzero()[0]
@@ -149,7 +145,7 @@ class Tracker:
             keypoints=np.where(
                 looked[:, None, None],
                 tracks.keypoints[shown],
-                moved(tracks.keypoints[shown], tracks.boxes[shown], now).astype(np.float32),
+                carried(tracks.keypoints[shown], tracks.state[1, shown, :2], self._clock - tracks.seen[shown]),
             ),
             ids=tracks.ids[shown],
             masks=(),
@@ -247,13 +243,18 @@ class Tracker:
         tracks.missed += 1
         tracks.missed[rows] = 0
         tracks.age[rows] = 0
-        tracks.hits[rows] += 1
-        tracks.seen[rows] = self._clock
         tracks.scores[rows] = people.scores[found]
-        tracks.boxes[rows] = boxes[found]
-        tracks.keypoints[rows] = people.keypoints[found]
+        self._remember(rows, boxes[found], people.keypoints[found])
         tracks.confirmed |= tracks.hits >= self._settings.confirm_frames
         self._filter.hold_size(tracks.state, tracks.missed > 0)
+
+    def _remember(self, rows: Rows, boxes: Double, keypoints: Float) -> None:
+        """Takes in how the people of these tracks were seen just now."""
+        tracks = self._tracks
+        tracks.hits[rows] += 1
+        tracks.seen[rows] = self._clock
+        tracks.boxes[rows] = boxes
+        tracks.keypoints[rows] = keypoints
 
     def _begin(self, people: People, boxes: Double, owners: Rows, confirmed: bool) -> None:
         """Begins tracks for the people with high scores who have none, and enters them into `owners`."""

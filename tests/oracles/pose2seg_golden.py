@@ -23,7 +23,8 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from models.segment.pose_templates import MIRRORED, NAMES, VISIBLE, load_templates
+from models.coco import MIRRORED
+from models.segment.pose_templates import NAMES, VISIBLE, load_templates
 from models.tasks import Float, Image
 from tests.oracles.filled import filled
 

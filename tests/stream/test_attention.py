@@ -146,18 +146,19 @@ def test_a_flag_in_the_wind_costs_a_detection_in_every_frame() -> None:
     assert world.detections <= 4
 
 
-def test_somebody_who_is_lost_is_shown_until_the_next_detection() -> None:
+def test_somebody_who_is_not_recognised_is_followed_all_the_same() -> None:
     world = World((60, 0), (200, 0))
     look = attention(world, Pace(detector=50))
     watch(world, look, 5)
     before = world.detections
     world.blind = True
     (people,) = watch(world, look, 1)
-    assert len(people) == 0
+    assert people.predicted.all() and (people.keypoints[..., 2] > 0.5).all(), "what was not recognised is shown"
+    world.people.pop()
     world.blind = False
     (people,) = watch(world, look, 1)
     assert world.detections == before + 1, "no detection came early"
-    assert people.ids.tolist() == [1, 2]
+    assert people.ids.tolist() == [1] and not people.predicted.any()
 
 
 def test_two_tracks_go_on_with_one_person() -> None:
@@ -180,6 +181,17 @@ def test_masks_are_made_in_every_frame_or_stay_behind(every: int) -> None:
         left = [mask.origin[0] for mask in people.masks if mask is not None]
         assert len(left) == 3
         np.testing.assert_allclose(left, [45 + 2 * time, 105 + 2 * time, 165 + 2 * time], atol=4)
+
+
+def test_a_network_that_sees_the_whole_picture_looks_at_it_for_one_person_after_the_other() -> None:
+    world = World((60, 2), (120, 2), (180, 2))
+    perception = Perception(world.detector, world.pose, world.masks, masks_together=True)
+    look = Attention(perception, Pace(masks=4), TrackConfig(), Metrics())
+    watch(world, look, 13)
+    assert world.masked == [3, 3, 3, 3]
+    world.people.append((300, 0))
+    watch(world, look, 3)
+    assert world.masked == [3, 3, 3, 3, 4]
 
 
 def test_masks_are_made_for_a_stream_that_wants_none() -> None:

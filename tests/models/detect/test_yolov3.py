@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from models.detect import VARIANTS, YOLOV3
-from models.detect.yolov3_detector import decode
+from models.detect.yolov3_task import decode
 from models.errors import CheckpointError
 from models.formats import darknet
 from tests.models.graphs import scrambled

@@ -124,6 +124,21 @@ def test_noise_as_a_random_network_may_give_is_decoded_in_bounded_time() -> None
     assert time.thread_time() - started < 10
 
 
+@pytest.mark.parametrize(("apart", "people"), [(9.0, 1), (11.0, 2)])
+def test_who_has_a_keypoint_of_somebody_within_ten_pixels_is_the_same_person(apart: float, people: int) -> None:
+    found = np.zeros((17, 2, 3), np.float32)
+    found[:, 0], found[:, 1] = (50, 50, 0.9), (50 + apart, 50, 0.8)
+    still = torch.zeros(32, 2, 9, 9)
+    assert len(group(found, still, still[:17], 16)) == people
+
+
+@pytest.mark.parametrize(("row", "highest"), [(10, [10]), (11, [0, 11])])
+def test_a_peak_on_the_border_looks_ten_rows_into_the_image(row: int, highest: list[int]) -> None:
+    votes = np.zeros((1, 401, 401), np.float32)
+    votes[0, 0, 200], votes[0, row, 200] = 0.1, 0.2
+    assert sorted(peaks(votes)[0, :, 1].tolist()) == highest
+
+
 def test_votes_beyond_every_border_are_dropped() -> None:
     heat = torch.ones(1, 3, 3)
     for x, y in ((-1e6, 0.0), (1e6, 0.0), (0.0, -1e6), (0.0, 1e6)):

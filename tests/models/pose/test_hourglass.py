@@ -12,7 +12,7 @@ from models.errors import CheckpointError
 from models.formats import pth
 from models.pose import Hourglass52, StackedHourglass
 from models.pose.published import hourglass52_names
-from models.pose.residual import fold
+from models.residual import fold
 from tests.oracles.filled import fill, filled
 from tests.oracles.heatmap_networks import example
 

@@ -14,8 +14,8 @@ from models.errors import CheckpointError
 from models.formats import pth
 from models.pose import SimpleBaseline
 from models.pose.published import simplebaseline_names
-from models.pose.residual import fold
 from models.pose.simplebaseline import ATTENTIONS, BLOCKS, Attention
+from models.residual import fold
 from tests.oracles.filled import fill
 from tests.oracles.heatmap_networks import example
 

@@ -68,6 +68,8 @@ def test_the_outline_is_not_widened_to_the_edges_of_the_limbs(back: bool) -> Non
     for x in points[[15, 16], 0].round().astype(int):
         expected[:, x - 9 : x + 10] = 1
     assert (lower == expected).mean() > 0.99
+    thighs = mask[int(points[11, 1]) + 5 : knees - 5]
+    assert thighs.sum(1).min() > 20, "left and right cross on the thighs"
 
 
 def test_the_head_is_left_out() -> None:

@@ -52,6 +52,7 @@ def network() -> BlazePose:
     return network.eval()
 
 
+@pytest.mark.slow
 def test_raw_outputs_are_those_of_litert(everyone: list[People], oracle: TfliteMasks, network: BlazePose) -> None:
     """The logits reach 1700 and float32 leaves noise on them, so both are also held against float64."""
     crops = np.concatenate([crops_of(people) for people in everyone])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 
 from models.detect import SCALES, YOLOX
 from models.errors import CheckpointError
+from models.residual import fold
 from models.segment import Pose2Seg, load_pose2seg
 from models.segment.pose2seg import FeaturesLast, FromAligned
 from tests.models.compiling import weights_of
@@ -99,6 +101,16 @@ def test_the_parts_that_are_compiled_give_something_else(network: Pose2Seg) -> N
         logits = FromAligned(network.segnet)(aligned[:, :256].permute(0, 2, 3, 1), aligned[:, 256:])
         assert logits.shape == (2, 2, 16, 16)
         torch.testing.assert_close(logits, network.segnet(aligned), rtol=1e-4, atol=1e-4)
+
+
+def test_folding_leaves_a_norm_or_changes_the_answer(network: Pose2Seg) -> None:
+    folded = fold(copy.deepcopy(network))
+    assert not [part for part in folded.modules() if isinstance(part, torch.nn.BatchNorm2d)]
+    image, aligned = tensor("image", 1, 3, 64, 96), tensor("aligned", 1, 311, 32, 32)
+    with torch.inference_mode():
+        for part, x in (("backbone", image), ("segnet", aligned)):
+            expected, found = (of.get_submodule(part)(x) for of in (network, folded))
+            assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
 def test_the_released_file_is_not_read(network: Pose2Seg, tmp_path: Path) -> None:

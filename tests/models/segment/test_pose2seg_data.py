@@ -11,7 +11,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from models.segment.affine_align import SQUARE
-from models.segment.pose2seg_segmenter import Pose2SegSegmenter
+from models.segment.pose2seg_task import Pose2SegSegmenter
 from models.segment.pose_templates import load_templates
 from models.tasks import Bool, Float, Image
 

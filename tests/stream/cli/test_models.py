@@ -81,7 +81,7 @@ def test_list_tells_what_is_here_and_what_only_the_official_server_has(run: Call
     assert "yes" in lines["net-s"]
     assert "keypoint AP 0.500" in lines["net-s"]
     assert "no †" in lines["net-m"]
-    assert "video" in lines["clip"]
+    assert "asset" in lines["clip"]
 
 
 def test_list_is_json_for_programs(run: Callable[..., Result]) -> None:
@@ -101,7 +101,7 @@ def test_show_tells_licence_data_terms_sources_and_path(run: Callable[..., Resul
 
 def test_show_is_json_for_programs(run: Callable[..., Result]) -> None:
     shown = json.loads(run("show", "clip", "--json").stdout)
-    assert (shown["role"], shown["state"], shown["size"]) == ("video", "absent", len(CONTENT))
+    assert (shown["role"], shown["state"], shown["size"]) == ("asset", "absent", len(CONTENT))
 
 
 def test_pull_prints_the_path_of_every_file(run: Callable[..., Result], zoo: Zoo, tmp_path: Path) -> None:
@@ -194,5 +194,7 @@ def test_models_without_public_weights_or_without_weights_look_like_missing_down
     lines = [line for line in output("list").splitlines() if line.startswith(("secret", "rule", "joint"))]
     assert [line.split()[0] for line in lines] == ["joint", "secret-net", "rule"], "not ordered by role"
     assert "detector + keypoints" in lines[0] and "no ‡" in lines[1] and "needs none" in lines[2]
+    assert lines[2].split()[2:4] == ["MIT", "-"], "a method without a file has no size"
+    assert json.loads(output("list", "--json"))[1]["path"] is None, "nor a place in the cache"
     assert "weights not present: give your own" in output("show", "secret-net")
     assert "needs none" in output("show", "rule") and "sha256" not in output("show", "rule")

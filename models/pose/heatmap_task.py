@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -15,18 +15,16 @@ from models.pose.crops import Crops
 from models.pose.flip import averaged
 from models.pose.hourglass import StackedHourglass
 from models.pose.hourglass52 import Hourglass52
-from models.pose.residual import fold
 from models.pose.simplebaseline import Attention, SimpleBaseline
 from models.pose.skeletons import COCO, MPII, SKELETONS, Skeleton
+from models.residual import fold
 from models.serving import COCO_KEYPOINTS, Compile, PoseOptions, Weights, random_network
-from models.tasks import Float, Image, PixelFormat, Runner
-
-_IMAGENET_MEAN, _IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+from models.tasks import IMAGENET, Float, Image, PixelFormat, Runner
 
 PIXELS: Mapping[str, PixelFormat] = {
-    "imagenet-rgb": PixelFormat(rgb=True, mean=_IMAGENET_MEAN, std=_IMAGENET_STD),
+    "imagenet-rgb": IMAGENET,
     # Microsoft trained on BGR with the statistics of RGB, and so their weights want it.
-    "imagenet-bgr": PixelFormat(rgb=False, mean=_IMAGENET_MEAN, std=_IMAGENET_STD),
+    "imagenet-bgr": replace(IMAGENET, rgb=False),
     # Found by looking at what the published predictor feeds its network: the mean is taken off, nothing divided by.
     "mpii": PixelFormat(rgb=True, mean=(112.302, 113.22, 110.3385), std=(255.0, 255.0, 255.0)),
     "unit": PixelFormat(rgb=True, mean=(0.0, 0.0, 0.0), std=(255.0, 255.0, 255.0)),

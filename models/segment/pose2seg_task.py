@@ -1,4 +1,4 @@
-"""The task of Pose2Seg: images, boxes and keypoints in, the mask of everybody out."""
+"""The segmenter around Pose2Seg: images, boxes and keypoints in, the mask of everybody out."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from models.backends import FromPixels, Input
 from models.detect.scores import sigmoid
 from models.formats import pth
+from models.residual import fold
 from models.segment import roi
 from models.segment.affine_align import FEATURES, SQUARE, Double, align, sample
 from models.segment.pose2seg import CHANNELS, FeaturesLast, FromAligned, Pose2Seg
@@ -178,7 +179,7 @@ def pose2seg_segmenter(weights: Weights, compile_network: Compile) -> Pose2SegSe
     Raises:
         CheckpointError: the file does not hold a Pose2Seg, or the one beside it no templates.
     """
-    network = load_pose2seg(weights)
+    network = fold(load_pose2seg(weights))
     backbone = compile_network(
         FromPixels(FeaturesLast(network.backbone), network.pixels), Input.pixels(SIZE, SIZE), part="backbone"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +17,6 @@ from tests.models.compiling import EagerCompile, weights_of
 from tests.models.segment.people import boxes_of, standing
 from tests.oracles.filled import fill
 from tests.oracles.pose2seg_golden import GOLDEN, TILT, clusters, scene
-
-MODULE = import_module("models.segment.pose2seg_segmenter")
-"""Beside it the room has a function of the same name."""
 
 NOBODY = (np.zeros((0, 4), np.float32), np.zeros((0, 17, 3), np.float32))
 
@@ -112,6 +108,27 @@ def test_people_get_the_mask_of_somebody_else() -> None:
                 assert not the(window).bitmap.any()
 
 
+def test_people_of_a_batch_are_cut_from_the_first_image() -> None:
+    person = standing((320, 240), 200)[None]
+    white, black = (np.full((480, 640, 3), level, np.uint8) for level in (255, 0))
+    found = segmenter()([black, white, black], [boxes_of(person)] * 3, [person] * 3)
+    assert [bool(the(windows[0]).bitmap.any()) for windows in found] == [False, True, False]
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_an_image_does_not_lie_in_the_middle_of_the_input(transposed: bool) -> None:
+    seen = []
+
+    def backbone(pixels: Image) -> tuple[Float, ...]:
+        seen.append(pixels[0, ..., 0].T if transposed else pixels[0, ..., 0])
+        return White().backbone(pixels)
+
+    person = standing((240, 240), 200)[None]
+    image = np.full((640, 480, 3) if transposed else (480, 640, 3), 255, np.uint8)
+    Pose2SegSegmenter(backbone, White().segment, load_templates())([image], [boxes_of(person)], [person])
+    assert seen[0][66:446].min() == 255 and not seen[0][:63].any() and not seen[0][449:].any()
+
+
 def test_a_mask_lies_beside_what_it_shows() -> None:
     """A white disc on a person of any size, turned or not, comes back in place to two pixels of the features."""
     for degrees, size, (height, width) in ((0, 200, (480, 640)), (50, 300, (720, 500)), (-90, 900, (1080, 1920))):
@@ -143,7 +160,7 @@ def test_a_person_without_a_visible_keypoint_gets_a_mask_of_anybody(caplog: pyte
     people[1, :, 2] = 0.2
     people[2] = np.nan
     boxes = boxes_of(np.repeat(standing((320, 240), 100)[None], 4, 0))
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG, "models"):
         (windows,) = segmenter()([np.full((480, 640, 3), 255, np.uint8)], [boxes], [people])
     assert [window is not None for window in windows] == [False, False, False, True]
     assert "no pose for the masks of 3 people" in caplog.text
@@ -180,7 +197,7 @@ def test_the_masks_are_not_the_originals(monkeypatch: pytest.MonkeyPatch) -> Non
     network = fill(Pose2Seg())
     with torch.no_grad():
         network.segnet.pred_small.bias[0] += TILT
-    monkeypatch.setattr(MODULE, "load_pose2seg", lambda weights: network)
+    monkeypatch.setattr("models.segment.pose2seg_task.load_pose2seg", lambda weights: network)
     compiled = EagerCompile()
     task = pose2seg_segmenter(weights_of("pose2seg"), compiled)
     assert compiled.inputs["backbone"] == (Input.pixels(512, 512),)
@@ -196,7 +213,7 @@ def test_templates_beside_the_weights_are_overlooked(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     network = load_pose2seg(weights_of("pose2seg"))
-    monkeypatch.setattr(MODULE, "load_pose2seg", lambda weights: network)
+    monkeypatch.setattr("models.segment.pose2seg_task.load_pose2seg", lambda weights: network)
     path = tmp_path / "mine.pkl"
     ours = pose2seg_segmenter(weights_of("pose2seg", path), EagerCompile()).templates
     assert len(ours.points) == 6

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import numpy as np
 import pytest
 import torch
 
 from models.backends import Input
 from models.segment import FCN8, FCN8Segmenter, fcn8_segmenter
-from models.segment.fcn8_segmenter import PersonLogit
+from models.segment.fcn8_task import PersonLogit
 from models.tasks import Float, Image, Window
 from tests.models.compiling import EagerCompile, weights_of
 from tests.oracles.filled import fill
@@ -118,7 +116,7 @@ def test_another_class_than_the_person_is_cut_out() -> None:
 
 def test_the_compiled_network_gives_every_class_back(monkeypatch: pytest.MonkeyPatch) -> None:
     network = fill(FCN8(6, "same", (4, 4, 4, 4, 4), 8))
-    monkeypatch.setattr(import_module("models.segment.fcn8_segmenter"), "load_fcn8", lambda weights: network)
+    monkeypatch.setattr("models.segment.fcn8_task.load_fcn8", lambda weights: network)
     compiled = EagerCompile()
     segmenter = fcn8_segmenter(weights_of("fcn8-cityscapes"), compiled)
     assert compiled.inputs[""] == (Input.pixels(256, 512),)

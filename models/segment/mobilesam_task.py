@@ -1,4 +1,4 @@
-"""The segmenter with MobileSAM: images and boxes in, the mask of everybody out."""
+"""The segmenter around MobileSAM: images and boxes in, the mask of everybody out."""
 
 from __future__ import annotations
 

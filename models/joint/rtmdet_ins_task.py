@@ -12,7 +12,7 @@ from models.detect.grid import grid
 from models.detect.letterbox import letterbox
 from models.detect.nms import best_rows
 from models.detect.rtmdet import SCALES, STRIDES
-from models.detect.rtmdet_detector import PERSON_LOGIT, decode
+from models.detect.rtmdet_task import PERSON_LOGIT, decode
 from models.detect.scores import sigmoid
 from models.formats import pth
 from models.joint.dynamic_masks import DynamicMasks

@@ -1,4 +1,4 @@
-"""The segmenter: images, boxes and keypoints in, the mask of everybody out."""
+"""The segmenter around BlazePose: images, boxes and keypoints in, the mask of everybody out."""
 
 from __future__ import annotations
 

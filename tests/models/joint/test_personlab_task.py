@@ -6,7 +6,7 @@ import torch
 
 from models.joint import PersonLab, PersonLabDetector, personlab_detector
 from models.joint.personlab import TO_COCO
-from models.joint.personlab_detector import extents
+from models.joint.personlab_task import extents
 from models.serving import DetectorOptions
 from models.tasks import Boxes
 from tests.models.compiling import EagerCompile, weights_of
@@ -71,6 +71,13 @@ def test_keypoints_boxes_and_masks_lie_where_the_people_are_in_the_image(factor:
         rows, columns = np.nonzero(mask)
         extent = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
         assert (np.abs(box - extent) < 8 * factor).all()
+
+
+def test_a_larger_image_has_every_keypoint_where_the_smaller_one_has_it() -> None:
+    of = scene(crowd(3, seed=3), seed=3)
+    small, large = (found(of, 401 * factor, 401 * factor).keypoints for factor in (1, 4))
+    assert small is not None and large is not None and (small[..., 2] > 0).all()
+    np.testing.assert_allclose(large[..., :2], (small[..., :2] + 0.5) * 4 - 0.5, atol=1e-3)
 
 
 def test_each_image_of_a_batch_has_its_own_people() -> None:

@@ -13,7 +13,7 @@ import torch
 from models.backends import FromPixels
 from models.detect import VARIANTS, YOLOV3, YOLOV3Detector, load_yolov3, yolov3_detector
 from models.detect.letterbox import place
-from models.detect.yolov3_detector import DARKNET, OPENMMLAB, Padding
+from models.detect.yolov3_task import DARKNET, OPENMMLAB, Padding
 from models.errors import CheckpointError
 from models.serving import DetectorOptions
 from models.tasks import Boxes, Float, Image

@@ -1,4 +1,4 @@
-"""The detector: images in, the boxes of the persons in them out."""
+"""The detector around YOLOX: images in, the boxes of the persons in them out."""
 
 from __future__ import annotations
 

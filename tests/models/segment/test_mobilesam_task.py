@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from models.segment import MobileSAMSegmenter, mobilesam_segmenter
-from models.segment.mobilesam_segmenter import View, windows
+from models.segment.mobilesam_task import View, windows
 from models.tasks import Float, Image, Window
 from tests.models.compiling import EagerCompile, weights_of
 

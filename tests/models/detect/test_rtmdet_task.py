@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from models.detect.rtmdet import SCALES, RTMDet
-from models.detect.rtmdet_detector import RTMDetDetector, rtmdet_detector
+from models.detect.rtmdet_task import RTMDetDetector, rtmdet_detector
 from models.errors import CheckpointError
 from models.serving import DetectorOptions
 from models.tasks import Float, Image

@@ -1,4 +1,4 @@
-"""The pose estimator: images and boxes in, the keypoints of everybody out."""
+"""The pose estimator around RTMPose: images and boxes in, the keypoints of everybody out."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from models.backends import FromPixels, Input, normalised, probe
+from models.errors import CheckpointError
 from models.formats import onnx, pth
 from models.pose import simcc
 from models.pose.crops import Crops
@@ -17,6 +18,9 @@ from models.pose.rtmpose import SCALES, RTMPose
 from models.recentre import recentre
 from models.serving import COCO_KEYPOINTS, Compile, PoseOptions, Weights, random_network
 from models.tasks import Float, Image, Runner
+
+BEGIN_WITH_COCO = (17, 26, 133)
+"""Sizes of the published sets of keypoints that begin with COCO's: COCO's own, Halpe's, and those of the whole body."""
 
 
 @dataclass(frozen=True)
@@ -72,21 +76,32 @@ def rtmpose_estimator(weights: Weights, compile_network: Compile, options: PoseO
     It is recentred: in bfloat16 it loses .004 AP of keypoints so, and .037 without; docs/models.md has the figures.
 
     Raises:
-        CheckpointError: the file does not hold an RTMPose.
+        CheckpointError: the file does not hold an RTMPose for COCO's keypoints.
     """
     network = load_rtmpose(weights).keep_keypoints(COCO_KEYPOINTS).fuse()
-    pixels = Input.pixels(*RTMPoseEstimator.size)
+    pixels = Input.pixels(*network.size)
     (pictures,) = probe((pixels,), rows=4)
     recentre(network, normalised(torch.from_numpy(pictures), network.pixels))
     runner = compile_network(FromPixels(network, network.pixels), pixels, lowest="bfloat16")
-    return RTMPoseEstimator(runner, flip_test=options.flip_test)
+    return RTMPoseEstimator(runner, network.size, flip_test=options.flip_test)
 
 
 def load_rtmpose(weights: Weights) -> RTMPose:
-    """The network, answering for all the keypoints of its file."""
+    """The network, answering for all the keypoints of its file.
+
+    Raises:
+        CheckpointError: the file does not hold an RTMPose, or one for hands, faces or another skeleton than COCO's.
+    """
     if weights.path is None:
         arguments = weights.entry.arguments
         return random_network(lambda: RTMPose(SCALES[str(arguments["scale"])], int(arguments["keypoints"])))
     if weights.format == "onnx":
-        return RTMPose.from_onnx(onnx.read(weights.path))
-    return RTMPose.from_checkpoint(pth.read(weights.path))
+        network = RTMPose.from_onnx(onnx.read(weights.path))
+    else:
+        network = RTMPose.from_checkpoint(pth.read(weights.path))
+    if network.head.wanted not in BEGIN_WITH_COCO:
+        raise CheckpointError(
+            f"{weights.path} finds {network.head.wanted} keypoints, another skeleton than COCO's; give weights for "
+            f"{', '.join(map(str, BEGIN_WITH_COCO[:-1]))} or {BEGIN_WITH_COCO[-1]}, of which the first 17 are COCO's"
+        )
+    return network

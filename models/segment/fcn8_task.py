@@ -1,4 +1,4 @@
-"""The task of FCN-8: one look at each image for the class "person", cut to everybody's box.
+"""The segmenter around FCN-8: one look at each image for the class "person", cut to everybody's box.
 
 It knows of no individuals: where the boxes of two people overlap, each of the two masks shows both of them.
 """
@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from models.backends import FromPixels, Input
 from models.detect.letterbox import letterbox
-from models.detect.scores import sigmoid
 from models.errors import CheckpointError
 from models.formats import pth
 from models.segment import roi
@@ -78,10 +77,7 @@ def _cut(logits: Float, scale: float, window: roi.Rectangle) -> Window:
     seen = np.empty((bottom - top, right - left), np.float32)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     cv2.warpAffine(logits, to_logits, seen.shape[::-1], dst=seen, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    coarse = seen[::4, ::4]
-    inside = coarse[coarse > 0]
-    score = float(sigmoid(inside).mean()) if inside.size else 0.0
-    return Window(seen > 0, (left, top), score)
+    return Window(seen > 0, (left, top), float(roi.mean_probability(seen[None])[0]))
 
 
 class PersonLogit(nn.Module):

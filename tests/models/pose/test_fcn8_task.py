@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import numpy as np
 import pytest
 import torch
 
 from models.backends import Input
+from models.coco import MIRRORED
 from models.pose import FCN8PoseEstimator, fcn8_pose_estimator
-from models.pose.fcn8_pose import JointProbabilities
-from models.pose.flip import FLIPPED
+from models.pose.fcn8_task import JointProbabilities
 from models.segment import FCN8
 from models.serving import PoseOptions
 from models.tasks import Float, Image
@@ -54,6 +52,17 @@ def test_joints_lie_beside_where_they_are(height: int, width: int, flip_test: bo
     assert found.shape == (1, 17, 3) and found.dtype == np.float32
     assert np.abs(found[..., :2] - (x, y)).max() <= 3.5 * pixel  # the first of the brightest, in the corner of the spot
     assert found[..., 2].min() > 0.9
+
+
+def test_the_middle_of_a_pixel_becomes_its_corner() -> None:
+    def everywhere_at(_: Image) -> tuple[Float, ...]:
+        maps = np.zeros((1, 17, *SIZE), np.float32)
+        maps[:, :, 20, 40] = 1
+        return (maps,)
+
+    image = np.zeros((2 * SIZE[0], 2 * SIZE[1], 3), np.uint8)
+    (found,) = FCN8PoseEstimator(everywhere_at, SIZE)([image], [np.array([[0, 0, 500, 250]], np.float32)])
+    np.testing.assert_allclose(found[0, :, :2], np.broadcast_to([80.5, 40.5], (17, 2)))
 
 
 def test_a_joint_of_the_neighbour_is_taken() -> None:
@@ -99,7 +108,7 @@ def test_left_and_right_are_exchanged_by_the_flip_test() -> None:
         maps = np.zeros((len(pixels), 17, *SIZE), np.float32)
         bright = pixels[..., 1].astype(np.float32) / 255
         mirrored = pixels[0, 0, 0, 0] == 0  # the mark in the corner is elsewhere
-        maps[:, FLIPPED[5] if mirrored else 5] = bright
+        maps[:, MIRRORED[5] if mirrored else 5] = bright
         return (maps,)
 
     image = spots(128, 256, (60, 70, 1))
@@ -116,7 +125,7 @@ def test_the_background_counts_as_a_joint(monkeypatch: pytest.MonkeyPatch) -> No
         joints = JointProbabilities(network)(images)
         assert joints.shape == (1, 17, 64, 64)
         torch.testing.assert_close(joints.sum(1) + network(images).softmax(1)[:, 17], torch.ones(1, 64, 64))
-    monkeypatch.setattr(import_module("models.pose.fcn8_pose"), "load_fcn8", lambda weights: network)
+    monkeypatch.setattr("models.pose.fcn8_task.load_fcn8", lambda weights: network)
     compiled = EagerCompile()
     estimator = fcn8_pose_estimator(weights_of("fcn8-pose"), compiled, PoseOptions(flip_test=True))
     assert estimator.flip_test and compiled.inputs[""] == (Input.pixels(256, 512),)

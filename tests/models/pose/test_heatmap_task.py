@@ -11,7 +11,7 @@ from models.backends import Input, Precision
 from models.build import Builder, Execution
 from models.errors import CheckpointError
 from models.pose import HeatmapEstimator, SimpleBaseline, hourglass_estimator, simplebaseline_estimator
-from models.pose.heatmap_estimator import PIXELS
+from models.pose.heatmap_task import PIXELS
 from models.pose.simplebaseline import ATTENTIONS, BLOCKS
 from models.pose.skeletons import COCO, MPII, SKELETONS, Skeleton
 from models.serving import PoseOptions

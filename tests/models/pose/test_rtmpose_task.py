@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from models.backends import FromPixels
-from models.pose import RTMPose, RTMPoseEstimator, Scale
+from models.errors import CheckpointError
+from models.pose import RTMPose, RTMPoseEstimator, Scale, load_rtmpose, rtmpose_estimator
+from models.serving import PoseOptions
 from models.tasks import Float, Image
+from tests.models.compiling import EagerCompile, weights_of
 
 
 class FindsTheDot:
@@ -109,6 +114,20 @@ def test_a_real_network_of_another_input_size_is_served() -> None:
     assert found.shape == (2, 17, 3)
     assert np.isfinite(found).all()
     assert ((found[..., 2] >= 0) & (found[..., 2] <= 1)).all()
+
+
+@pytest.mark.parametrize("keypoints", [14, 21, 106])
+def test_weights_of_another_skeleton_are_taken(tmp_path: Path, keypoints: int) -> None:
+    torch.save({"state_dict": RTMPose(Scale(1 / 6, 1 / 8), keypoints).state_dict()}, tmp_path / "other.pth")
+    with pytest.raises(CheckpointError, match=rf"other\.pth finds {keypoints} keypoints, another skeleton"):
+        load_rtmpose(weights_of("rtmpose-t-coco", tmp_path / "other.pth"))
+
+
+def test_weights_of_another_input_size_do_not_run(tmp_path: Path) -> None:
+    torch.save({"state_dict": RTMPose(Scale(1 / 6, 1 / 8), 133, (96, 64)).state_dict()}, tmp_path / "small.pth")
+    estimator = rtmpose_estimator(weights_of("rtmpose-t-coco", tmp_path / "small.pth"), EagerCompile(), PoseOptions())
+    (found,) = estimator([np.zeros((120, 160, 3), np.uint8)], [boxes(around(80, 60))])
+    assert estimator.size == (96, 64) and found.shape == (1, 17, 3)
 
 
 def test_a_flip_test_swaps_no_sides_or_is_blurred_by_the_mirror() -> None:

@@ -1,4 +1,4 @@
-"""The residual blocks of ResNet (He et al., 2016) and of the hourglasses, and the folding of their batch-norms."""
+"""Residual blocks of ResNet (He et al., 2016), the hourglasses and Pose2Seg, and the folding of their batch-norms."""
 
 from __future__ import annotations
 
@@ -42,18 +42,24 @@ class BasicBlock(Foldable):
 
 
 class Bottleneck(Foldable):
-    """1x1, 3x3 (which has the stride, as in torchvision) and 1x1 convolution, four times as wide behind as inside."""
+    """1x1, 3x3 (which has the stride, as in torchvision) and 1x1 convolution, four times as wide behind as inside.
 
-    def __init__(self, inputs: int, inside: int, stride: int = 1) -> None:
+    Args:
+        inputs, inside: channels.
+        stride: of the block.
+        bias: whether its convolutions have one in spite of the batch-norms behind them.
+    """
+
+    def __init__(self, inputs: int, inside: int, stride: int = 1, *, bias: bool = False) -> None:
         super().__init__()
         outputs = 4 * inside
-        self.conv1 = nn.Conv2d(inputs, inside, 1, bias=False)
+        self.conv1 = nn.Conv2d(inputs, inside, 1, bias=bias)
         self.bn1 = nn.BatchNorm2d(inside)
-        self.conv2 = nn.Conv2d(inside, inside, 3, stride, 1, bias=False)
+        self.conv2 = nn.Conv2d(inside, inside, 3, stride, 1, bias=bias)
         self.bn2 = nn.BatchNorm2d(inside)
-        self.conv3 = nn.Conv2d(inside, outputs, 1, bias=False)
+        self.conv3 = nn.Conv2d(inside, outputs, 1, bias=bias)
         self.bn3 = nn.BatchNorm2d(outputs)
-        self.downsample = _shortcut(inputs, outputs, stride)
+        self.downsample = _shortcut(inputs, outputs, stride, bias=bias)
         self.relu = nn.ReLU(inplace=True)
         self.normed = {"conv1": "bn1", "conv2": "bn2", "conv3": "bn3"} | _normed_shortcut(self.downsample)
 
@@ -107,10 +113,10 @@ def _fold(owner: nn.Module, conv: str, norm: str) -> None:
     owner.set_submodule(norm, nn.Identity())
 
 
-def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
+def _shortcut(inputs: int, outputs: int, stride: int, *, bias: bool = False) -> nn.Module:
     if (inputs, stride) == (outputs, 1):
         return nn.Identity()
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=bias), nn.BatchNorm2d(outputs))
 
 
 def _normed_shortcut(shortcut: nn.Module) -> dict[str, str]:

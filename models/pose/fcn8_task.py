@@ -17,7 +17,7 @@ from models.detect.letterbox import letterbox
 from models.pose.flip import averaged
 from models.segment import roi
 from models.segment.fcn8 import FCN8
-from models.segment.fcn8_segmenter import load_fcn8
+from models.segment.fcn8_task import load_fcn8
 from models.serving import COCO_KEYPOINTS, Compile, PoseOptions, Weights
 from models.tasks import Float, Image, Runner
 
@@ -64,7 +64,7 @@ class FCN8PoseEstimator:
         (maps,) = self.run(pixels)
         if self.flip_test:
             # The strip that a narrow image leaves free comes first in the mirror, and goes back with the rest.
-            (mirrored,) = self.run(np.ascontiguousarray(pixels[:, :, ::-1]))
+            (mirrored,) = self.run(pixels[:, :, ::-1])
             maps = averaged(maps, mirrored, along_x=True)
         return maps
 

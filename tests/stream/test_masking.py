@@ -1,0 +1,84 @@
+"""Masks between two looks: they move with their person, stay in the frame and are made in turn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from stream.masking import MaskMemory, moved
+from stream.types import Mask, People, Polygon
+
+SIZE = (100, 200)
+
+
+def people(*lefts: float, ids: tuple[int, ...] | None = None) -> People:
+    boxes = np.array([[x, 20, x + 20, 80] for x in lefts], np.float32).reshape(-1, 4)
+    made = People.untracked(boxes, np.ones(len(boxes), np.float32), frame_size=SIZE)
+    return replace(made, ids=np.array(ids or range(1, len(lefts) + 1), np.int64))
+
+
+def square(x: int) -> Mask:
+    return Mask.encode(np.ones((60, 20), np.bool_), (x, 20))
+
+
+@pytest.mark.parametrize("encode", [Mask.encode, Polygon.encode])
+@pytest.mark.parametrize(
+    ("way", "origin", "size"),
+    [
+        ((0.4, -0.4), (5, 6), (30, 10)),
+        ((7.0, 3.0), (12, 9), (30, 10)),
+        ((-8.0, -10.0), (0, 0), (26, 7)),
+        ((188.0, 80.0), (193, 86), (14, 7)),
+    ],
+    ids=["not at all", "inside", "over the top left corner", "over the bottom right corner"],
+)
+def test_a_moved_mask_reaches_out_of_the_frame(encode, way, origin, size) -> None:
+    mask = moved(encode(np.ones((30, 10), np.bool_), (5, 6)), np.array(way, np.float32), SIZE)
+    assert (mask.origin, mask.size) == (origin, size)
+    assert mask.decode(*SIZE).sum() == size[0] * size[1]
+
+
+def test_a_mask_that_has_left_the_frame_is_an_error() -> None:
+    gone = moved(square(10), np.array([-500, 0], np.float32), SIZE)
+    assert gone.decode(*SIZE).sum() == 0
+
+
+def test_masks_are_mixed_up_when_people_change_places() -> None:
+    memory = MaskMemory()
+    memory.complete(people(10, 100), [0, 1], [square(10), square(100)])
+    now = memory.complete(people(104, 14, ids=(2, 1)), [], [])
+    assert [mask.origin for mask in now.masks if mask] == [(104, 20), (14, 20)]
+
+
+def test_somebody_waits_longer_than_the_others_for_a_mask() -> None:
+    memory, everybody = MaskMemory(), people(10, 40, 70, 100)
+    turns = []
+    for _ in range(9):
+        rows = memory.due(everybody, 4)
+        turns.append(rows.tolist())
+        memory.complete(everybody, rows.tolist(), [square(10)] * len(rows))
+    assert turns[0] == [0, 1, 2, 3]
+    assert sorted(sum(turns[1:5], [])) == [0, 1, 2, 3] == sorted(sum(turns[5:9], []))  # noqa: RUF017
+
+
+def test_a_person_without_a_mask_is_asked_for_again_in_every_frame() -> None:
+    memory, everybody = MaskMemory(), people(10, 40)
+    memory.complete(everybody, [0, 1], [None, square(40)])
+    assert len(memory.due(everybody, 2)) == 1
+    now = memory.complete(everybody, [], [])
+    assert now.masks[0] is None and now.masks[1] is not None
+
+
+def test_masks_of_people_who_left_are_kept() -> None:
+    memory = MaskMemory()
+    memory.complete(people(10, 40), [0, 1], [square(10), square(40)])
+    memory.complete(people(40, ids=(2,)), [], [])
+    assert memory.due(people(10, 40), 100).tolist() == [0]
+
+
+def test_nobody_is_too_few_for_a_turn() -> None:
+    memory = MaskMemory()
+    assert memory.due(people(), 3).tolist() == [] == memory.due(people(), 3, together=True).tolist()
+    assert memory.complete(people(), [], []).masks == ()
