@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from stream.metrics import Metrics
 from stream.pipeline import Pipeline
 from stream.sources import open_source
 from stream.summary import RunSummary
+from stream.trace import TracedMetrics
 from stream.tracking import Tracker
 from stream.types import FrameResult, Mask, People
 from stream.wire import pack, unpack
@@ -66,18 +68,23 @@ class Sampler:
 
 
 def bench_pipeline(
-    config: Config, on_tick: Callable[[Pipeline], None] | None = None
+    config: Config, on_tick: Callable[[Pipeline], None] | None = None, trace: Path | None = None
 ) -> tuple[RunSummary, dict[str, Any]]:
     """The whole chain, and beside it the networks alone on the same batches in the same run.
 
     Returns:
         The run's summary; and its JSON with, in addition, `model_ms` by role (alone, a frame), `frame_ms`, and
-        `overhead`, the ratio of `frame_ms` to the sum of `model_ms`.
+        `overhead`, the ratio of `frame_ms` to the sum of `model_ms`. With `trace`, a file, the run is traced into it.
+
+    Raises:
+        OSError: the trace cannot be written.
     """
-    sampler, metrics = Sampler(), Metrics()
+    sampler, metrics = Sampler(), TracedMetrics() if trace else Metrics()
     assembly = assemble(config, metrics, wrap=sampler.wrap)
     with Pipeline(config, assembly=assembly, metrics=metrics) as pipeline:
         summary = pipeline.run(on_tick=(lambda: on_tick(pipeline)) if on_tick else None)
+    if trace is not None and isinstance(metrics, TracedMetrics):
+        metrics.write_trace(trace)
     if not summary.frames:
         return summary, summary.as_json()
     alone = sampler.alone_ms(summary.frames)

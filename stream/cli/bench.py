@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,15 +26,25 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @bench_app.command("pipeline")
-def pipeline(source: Sources = None, settings: Settings = None, as_json: AsJson = False) -> None:
+def pipeline(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[CONFIG.yaml]", help="A configuration; without: the defaults.")
+    ] = None,
+    source: Sources = None,
+    settings: Settings = None,
+    trace: Annotated[
+        Path | None, typer.Option("--trace", metavar="FILE", help="Write what every thread did when, for Perfetto.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """The whole chain on a video, and the networks alone on the same batches: what the rest costs is `overhead`."""
     from stream.bench import bench_pipeline
     from stream.cli.report import show_summary
     from stream.cli.running import check
 
-    config = _configure(source, settings)
+    config = _configure(source, settings, file)
     with console.status("running ..."):
-        summary, figures = bench_pipeline(config)
+        summary, figures = bench_pipeline(config, trace=trace)
     if as_json:
         typer.echo(json.dumps(figures))
     else:
@@ -85,15 +96,15 @@ def wire(as_json: AsJson = False) -> None:
     _show(bench_wire(), as_json)
 
 
-def _configure(sources: list[str] | None, settings: list[str] | None) -> Config:
+def _configure(sources: list[str] | None, settings: list[str] | None, file: Path | None = None) -> Config:
     from models.weights import fetch
     from models.zoo import load_zoo
     from stream.cli.demo import VIDEO
     from stream.settings import load_config
 
-    if not sources:
+    if not sources and not (file and load_config(file).streams):
         sources = [str(fetch(load_zoo().find(VIDEO)))]
-    return load_config(None, settings or [], sources)
+    return load_config(file, settings or [], sources or [])
 
 
 def _show(figures: dict[str, Any], as_json: bool) -> None:
