@@ -1,0 +1,72 @@
+"""The configuration: every option with its type, default, range and meaning."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from stream.config.base import ConfigError, Problem, Section
+from stream.config.networks import DetectorConfig, MasksConfig, PoseConfig, TrackConfig
+from stream.config.outputs import ControlConfig, PublishConfig, RecordConfig, SecurityConfig, WebConfig
+from stream.config.streams import BatchConfig, DecodeConfig, StreamConfig
+
+__all__ = [
+    "BatchConfig",
+    "Config",
+    "ConfigError",
+    "ControlConfig",
+    "DecodeConfig",
+    "DetectorConfig",
+    "MasksConfig",
+    "PoseConfig",
+    "Problem",
+    "PublishConfig",
+    "RecordConfig",
+    "Section",
+    "SecurityConfig",
+    "StreamConfig",
+    "TrackConfig",
+    "WebConfig",
+]
+
+
+class Config(Section):
+    """Everything that a run can be told."""
+
+    streams: Annotated[
+        tuple[StreamConfig, ...], Field(strict=False, description="The streams to watch, each with an id of its own.")
+    ] = ()
+    decode: DecodeConfig = DecodeConfig()
+    batch: BatchConfig = BatchConfig()
+    detector: DetectorConfig = DetectorConfig()
+    pose: PoseConfig = PoseConfig()
+    masks: MasksConfig = MasksConfig()
+    track: TrackConfig = TrackConfig()
+    publish: PublishConfig = PublishConfig()
+    security: SecurityConfig = SecurityConfig()
+    record: RecordConfig = RecordConfig()
+    control: ControlConfig = ControlConfig()
+    web: WebConfig = WebConfig()
+    threads: Annotated[
+        int, Field(ge=0, description="processor threads that the networks use together; 0: one per core")
+    ] = 0
+
+    @property
+    def keeps_running(self) -> bool:
+        """Whether it goes on when no stream is left: more may be added."""
+        return self.control.keep_running or self.control.endpoint is not None or self.web.address is not None
+
+    @field_validator("streams")
+    @classmethod
+    def _ids_are_unique(cls, streams: tuple[StreamConfig, ...]) -> tuple[StreamConfig, ...]:
+        ids = [stream.id for stream in streams]
+        for stream, count in Counter(ids).items():
+            if count > 1:
+                again = len(ids) - 1 - ids[::-1].index(stream)
+                raise PydanticCustomError(
+                    "stream_id", "must be another: {stream} is taken", {"stream": stream, "at": (again, "id")}
+                )
+        return streams
