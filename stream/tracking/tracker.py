@@ -120,43 +120,45 @@ class Tracker:
             who were looked at were recognised; if not, it is time for a detection.
         """
         self._advance(time)
-        tracks = self._tracks
-        expected = to_boxes(tracks.state)
-        boxes, recognised = expected.copy(), np.ones(len(tracks), np.bool_)
-        boxes[rows], recognised[rows] = measured(tracks.boxes[rows], tracks.keypoints[rows], keypoints, expected[rows])
-        poses = moved(tracks.keypoints, tracks.boxes, expected)
-        poses[rows] = keypoints
-        recognised[rows] &= ~doubled(poses, expected, boxes)[rows]
-        recognised = recognised[rows]
-        boxes = boxes[rows]
-        found = rows[recognised]
-        self._filter.correct(tracks.state, found, boxes[recognised])
-        tracks.age += 1
-        tracks.age[found] = 0
-        self._remember(found, boxes[recognised], keypoints[recognised])
-        tracks.confirmed |= tracks.hits >= self._settings.confirm_frames
+        found = self._recognise(rows, keypoints)
+        self._tracks.age += 1
+        self._tracks.age[found] = 0
+        self._tracks.confirmed |= self._tracks.hits >= self._settings.confirm_frames
         self._number()
-        shown = (tracks.confirmed & (tracks.missed == 0)).nonzero()[0]
-        now = to_boxes(tracks.state)[shown]
-        looked = np.isin(shown, found)
-        people = People(
-            boxes=now.astype(np.float32),
-            scores=tracks.scores[shown],
-            keypoints=np.where(
-                looked[:, None, None],
-                tracks.keypoints[shown],
-                carried(tracks.keypoints[shown], tracks.state[1, shown, :2], self._clock - tracks.seen[shown]),
-            ),
-            ids=tracks.ids[shown],
-            masks=(),
-            predicted=~looked,
-            velocity=tracks.state[1, shown, :2].astype(np.float32),
-            frame_size=frame_size,
-        )
+        people = self._carry_on(found, frame_size)
         if self._settings.predict_seconds:
             people = self._add_predicted(people)
         people = people if self._smoother is None else self._smoother.smooth(people, self._clock)
-        return people, bool(recognised.all())
+        return people, len(found) == len(rows)
+
+    def _recognise(self, rows: Rows, keypoints: Float) -> Rows:
+        """Takes those into their tracks of whom these are the keypoints without doubt; their rows."""
+        tracks = self._tracks
+        expected = to_boxes(tracks.state)
+        boxes, poses = expected.copy(), moved(tracks.keypoints, tracks.boxes, expected)
+        boxes[rows], recognised = measured(tracks.boxes[rows], tracks.keypoints[rows], keypoints, expected[rows])
+        poses[rows] = keypoints
+        recognised &= ~doubled(poses, expected, boxes)[rows]
+        found = rows[recognised]
+        self._filter.correct(tracks.state, found, boxes[found])
+        self._remember(found, boxes[found], keypoints[recognised])
+        return found
+
+    def _carry_on(self, found: Rows, frame_size: tuple[int, int]) -> People:
+        """Everybody who is confirmed and not hidden; those whom nobody has `found` now as they should have moved."""
+        tracks = self._tracks
+        shown = (tracks.confirmed & (tracks.missed == 0)).nonzero()[0]
+        velocity = tracks.state[1, shown, :2]
+        return People(
+            boxes=to_boxes(tracks.state)[shown].astype(np.float32),
+            scores=tracks.scores[shown],
+            keypoints=carried(tracks.keypoints[shown], velocity, self._clock - tracks.seen[shown]),
+            ids=tracks.ids[shown],
+            masks=(),
+            predicted=~np.isin(shown, found),
+            velocity=velocity.astype(np.float32),
+            frame_size=frame_size,
+        )
 
     def _elapsed(self, time: float) -> float:
         return 0.0 if self._time is None else max(0.0, time - self._time)
