@@ -188,10 +188,10 @@ class Line:
                 up.join(5)
 
     def _carry(self, source: socket.socket, sink: socket.socket) -> None:
-        source.settimeout(0.1)
-        from_server = source.getpeername()[1] == self._server
         rng, rest = random.Random(0), b""
-        with suppress(OSError):
+        with suppress(OSError):  # the other side may have gone before this thread began
+            source.settimeout(0.1)
+            from_server = source.getpeername()[1] == self._server
             while not self._closed.is_set() and self.mode != "cut":
                 with suppress(TimeoutError):
                     dripping = self.mode == "drip" and from_server
