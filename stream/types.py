@@ -218,6 +218,11 @@ class People:
         """Nobody in a frame of (height, width)."""
         return People.untracked(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), frame_size=frame_size)
 
+    @property
+    def hidden(self) -> Bool:
+        """Who is predicted and has no keypoints, bool [N]: out of sight, unlike those who only were not looked at."""
+        return self.predicted & ~self.keypoints[:, :, 2].any(axis=1)
+
     def rle(self, index: int) -> Mask | Polygon | None:
         """The mask of person `index` as it was sent, or None where none was asked for."""
         return self.masks[index] if self.masks else None

@@ -28,7 +28,7 @@ class CocoWriter:
 
     def write(self, result: FrameResult, _: Image | None = None) -> None:
         """Append the people of one frame."""
-        people = result.people[~result.people.predicted]
+        people = result.people[~result.people.hidden]
         entries = [json.dumps(_entry(result.seq, people, i), separators=(",", ":")) for i in range(len(people))]
         self.file.write(self._separator * bool(entries) + ",\n".join(entries).encode())
         if entries:

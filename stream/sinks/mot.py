@@ -45,7 +45,7 @@ class MotWriter:
 
     def write(self, result: FrameResult, _: Image | None = None) -> None:
         """Append the lines of one frame."""
-        people = result.people[~result.people.predicted]
+        people = result.people[~result.people.hidden]
         numbers = self._persons.numbers(result.epoch, people.ids.tolist())
         lines = []
         for number, box, score in zip(numbers, people.boxes.tolist(), people.scores.tolist(), strict=True):

@@ -58,7 +58,7 @@ class _Person:
     keypoints: Float
     mask: Mask | Polygon | None
     trail: Float | None
-    predicted: bool
+    hidden: bool
     colour: Colour
 
 
@@ -112,10 +112,10 @@ def _back_to_front(people: People, trails: Mapping[int, Float]) -> list[_Person]
     """Everybody, who stands further back first, so that the nearer ones are painted over them."""
     persons = []
     for i in np.argsort(people.boxes[:, 3]):
-        id_, predicted = int(people.ids[i]), bool(people.predicted[i])
-        colour = mixed(colour_of(id_), _GREY, 0.5) if predicted else colour_of(id_)
+        id_, hidden = int(people.ids[i]), bool(people.hidden[i])
+        colour = mixed(colour_of(id_), _GREY, 0.5) if hidden else colour_of(id_)
         persons.append(
-            _Person(id_, people.boxes[i], people.keypoints[i], people.rle(i), trails.get(id_), predicted, colour)
+            _Person(id_, people.boxes[i], people.keypoints[i], people.rle(i), trails.get(id_), hidden, colour)
         )
     return persons
 
@@ -156,7 +156,7 @@ def _draw_corners(canvas: Image, person: _Person, scale: float) -> None:
 
 
 def _draw_skeleton(canvas: Image, person: _Person, lowest: float) -> None:
-    if person.predicted:
+    if person.hidden:
         return
     limbs = person.keypoints[_LIMBS]
     limbs = limbs[limbs[:, :, 2].min(axis=1) >= lowest, :, :2]

@@ -92,7 +92,15 @@ def test_limbs_that_are_not_there_are_drawn() -> None:
     without, with_arm = changes(grey(), somebody()), changes(grey(), somebody(keypoints=keypoints))
     arm = with_arm & ~without
     assert arm[140, 120] and not arm[:, 140:].any() and not arm[170:].any()
-    assert not (changes(grey(), somebody(keypoints=keypoints, predicted=True)) & ~without)[140, 120]
+
+
+def test_whoever_was_not_looked_at_in_a_frame_flickers_like_somebody_hidden() -> None:
+    keypoints = np.zeros((1, 17, 3), np.float32)
+    keypoints[0, 5], keypoints[0, 7] = (110, 120, 0.9), (130, 160, 0.9)
+    seen, carried = (somebody(keypoints=keypoints, predicted=predicted) for predicted in (False, True))
+    assert (changes(grey(), seen) == changes(grey(), carried)).all()
+    hidden = somebody(predicted=True)
+    assert hidden.people.hidden.all() and not carried.people.hidden.any()
 
 
 def test_drawing_writes_beyond_the_frame_or_fails_there() -> None:

@@ -92,6 +92,17 @@ def test_people_whom_nobody_saw_are_recorded_as_seen(tmp_path: Path) -> None:
     assert json.loads(writer.file.path.read_text()) == []
 
 
+def test_people_who_were_not_looked_at_in_a_frame_are_missing_from_the_record(tmp_path: Path) -> None:
+    carried = result_of([[0, 0, 9, 9]], [1], predicted=True)
+    keypoints = np.full((1, 17, 3), 0.5, np.float32)
+    carried = replace(carried, people=replace(carried.people, keypoints=keypoints))
+    assert len(mot_lines(tmp_path, carried)) == 1
+    writer = CocoWriter(tmp_path / "lobby.json")
+    writer.write(carried)
+    writer.close()
+    assert len(json.loads(writer.file.path.read_text())) == 1
+
+
 def test_coco_is_no_json_before_the_end(tmp_path: Path) -> None:
     writer = CocoWriter(tmp_path / "lobby.json")
     for seq, people in enumerate((0, 2, 0, 1)):
