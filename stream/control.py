@@ -1,7 +1,8 @@
 """Commands for a run: a ZeroMQ REP socket that takes them, and the client that sends them; see `docs/operating.md`.
 
 A request is one MessagePack map, such as `{"command": "add", "stream": {"source": "lobby.mp4"}}`; the answer to it is
-`{"ok": true, ...}` or `{"ok": false, "error": "one sentence"}`. Whatever else comes is answered with an error.
+`{"ok": true, ...}` or `{"ok": false, "error": "one sentence"}`, with `"options": true` where the options are wrong.
+Whatever else comes is answered with an error.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import msgpack
 import zmq
 
 from stream.config import ConfigError, StreamConfig
-from stream.errors import StreamError
+from stream.errors import NoAnswerError, StreamError, StreamOptionsError
 from stream.wire.security import LOCAL, Credentials, Guard, Security, connect
 
 log = logging.getLogger(__name__)
@@ -133,7 +134,7 @@ def answer(target: Controllable, parts: list[bytes]) -> dict[str, Any]:
     except StreamError as error:
         return {"v": list(VERSION), "ok": False, "error": str(error)}
     except ConfigError as error:
-        return {"v": list(VERSION), "ok": False, "error": "; ".join(map(str, error.problems))}
+        return {"v": list(VERSION), "ok": False, "options": True, "error": "; ".join(map(str, error.problems))}
 
 
 class ControlClient:
@@ -172,18 +173,18 @@ class ControlClient:
         """Send one command; returns the answer's fields.
 
         Raises:
-            StreamError: what the run answers when it cannot do it.
-            TimeoutError: no answer; the client cannot be used again.
+            StreamError: what the run answers when it cannot do it; `StreamOptionsError` where the options are wrong.
+            NoAnswerError: no answer; the client cannot be used again.
         """
         self._socket.send(msgpack.packb({"v": list(VERSION), "command": command, **fields}))
         if not self._socket.poll(round(self._timeout * 1000)):
-            raise TimeoutError(
+            raise NoAnswerError(
                 f"no answer from {self._endpoint} within {self._timeout:g} s: does a run take commands there, with the "
                 "same keys?"
             )
         reply: dict[str, Any] = msgpack.unpackb(self._socket.recv())
         if not reply["ok"]:
-            raise StreamError(reply["error"])
+            raise (StreamOptionsError if reply.get("options") else StreamError)(reply["error"])
         return reply
 
     def close(self) -> None:

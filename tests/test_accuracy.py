@@ -19,7 +19,7 @@ from tests.oracles.pretrained import RTMPOSE, YOLOX, pretrained
 
 pytestmark = [pytest.mark.weights, pytest.mark.data, pytest.mark.slow, pytest.mark.timeout(900)]
 
-IMAGES = 12
+IMAGES = 20
 """Of the 85 labelled pictures as many are looked at here; `peoplestream evaluate coco` looks at all."""
 
 FLOOR = 0.05
@@ -87,8 +87,7 @@ def test_bfloat16_costs_the_detector_accuracy(truth: CocoPersons, plain: dict[st
 
 def test_ids_on_real_video_are_worse_than_promised() -> None:
     folder = data()
-    balanced = Path(__file__).parents[1] / "configs" / "balanced.yaml"  # follows people, and needs half the time
-    config = load_config(balanced, ["masks.model=null"], [str(folder / "video" / "vtest.avi")])
+    config = load_config(None, ["masks.model=null"], [str(folder / "video" / "vtest.avi")])
     scores, _, _ = evaluate_mot_video(config, folder / "mot_dev" / "PETS09-S2L1" / "gt" / "gt.txt")
     assert scores.frames == 795
-    assert scores.HOTA >= 0.62 and scores.MOTA >= 0.80 and scores.IDF1 >= 0.85
+    assert scores.HOTA >= 0.62 and scores.MOTA >= 0.82 and scores.IDF1 >= 0.82

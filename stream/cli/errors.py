@@ -28,6 +28,7 @@ def exit_code(error: BaseException) -> ExitCode:
     """The exit code for `error`; its class decides."""
     from models.errors import LabelsError, UnknownModelError, WeightsError
     from stream.config import ConfigError
+    from stream.errors import StreamOptionsError
     from stream.sources import SourceError
     from stream.wire import SecurityError
 
@@ -35,6 +36,7 @@ def exit_code(error: BaseException) -> ExitCode:
         return error.code
     by_class: list[tuple[type[BaseException], ExitCode]] = [
         (ConfigError, ExitCode.USAGE),
+        (StreamOptionsError, ExitCode.USAGE),
         (UnknownModelError, ExitCode.USAGE),
         (LabelsError, ExitCode.USAGE),
         (SecurityError, ExitCode.USAGE),

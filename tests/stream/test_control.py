@@ -241,3 +241,29 @@ def test_a_run_does_not_obey_or_leaves_its_socket_open() -> None:
         with zmq.Context() as context, context.socket(zmq.REP) as socket:
             socket.bind(endpoint)
     assert threading.active_count() == before
+
+
+def test_wrong_options_look_like_a_run_that_cannot_and_silence_like_a_bug() -> None:
+    from stream.cli.app import _sentence
+    from stream.cli.errors import ExitCode, exit_code
+    from stream.errors import NoAnswerError, StreamOptionsError
+    from stream.pipeline import Pipeline
+    from tests.stream.graphs import assembly, patterns
+
+    config = patterns("a", frames=500, control={"endpoint": "tcp://127.0.0.1:*"})
+    with Pipeline(config, assembly=assembly()) as pipeline:
+        runner = threading.Thread(target=pipeline.run)
+        runner.start()
+        try:
+            with ControlClient(str(pipeline.control_endpoint), 10) as client:
+                with pytest.raises(StreamOptionsError, match="did you mean masks") as wrong:
+                    client.ask("change", id="a", options={"maks": False})
+                with pytest.raises(StreamError, match="nobody") as unknown:
+                    client.ask("remove", id="nobody")
+        finally:
+            pipeline.stop()
+            runner.join(20)
+    assert exit_code(wrong.value) == ExitCode.USAGE and exit_code(unknown.value) == ExitCode.FAILED
+    with ControlClient("tcp://127.0.0.1:9", timeout=0.2) as client, pytest.raises(NoAnswerError) as silence:
+        client.ask("list")
+    assert _sentence(silence.value).startswith("no answer from tcp://127.0.0.1:9")
