@@ -17,7 +17,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from models.segment import ContourSegmenter
+from models.segment.contour import ContourSegmenter
 
 HEIGHTS = (60, 120, 240, 480, 960)
 PEOPLE, ROUNDS = 10, 20

@@ -23,10 +23,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from models.joint import PersonLabDetector
 from models.joint.decoding import Maps, confidence, hough, peaks
 from models.joint.grouping import group
 from models.joint.masks import label
+from models.joint.personlab_task import PersonLabDetector
 from models.tasks import Image
 from tests.models.joint.scenes import crowd, scene
 

@@ -22,10 +22,9 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.backends import Input, Precision
-from models.build import DETECTORS, MASKS, POSES
-from models.serving import DetectorOptions, PoseOptions, Weights
-from models.tasks import TensorRunner
+from models.backends import Input, Precision, Source
+from models.build import DETECTORS, MASKS, POSES, builder_of
+from models.serving import DetectorOptions, PoseOptions, Ready, Weights
 from models.zoo import SEE_WHOLE_IMAGES, ModelEntry, load_zoo
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "models.md"
@@ -60,21 +59,24 @@ class Counting:
 
     def __call__(
         self,
-        network: nn.Module,
-        *inputs: Input,
+        make: Callable[[], Source],
+        *,
+        size: tuple[int, ...] = (),  # noqa: ARG002
         lowest: Precision = "float32",  # noqa: ARG002
         part: str = "",
-    ) -> TensorRunner:
+    ) -> Ready:
+        source = make()
+        network = source.network
         parameters = sum(parameter.numel() for parameter in set(network.parameters()) - self._counted)
         network.to("meta").requires_grad_(False)
         self._counted.update(network.parameters())
-        shapes = [_shape(of) for of in inputs]
-        dtypes = [getattr(torch, of.dtype) for of in inputs]
+        shapes = [_shape(of) for of in source.inputs]
+        dtypes = [getattr(torch, of.dtype) for of in source.inputs]
         rows = [torch.zeros(1, *shape, dtype=of, device="meta") for shape, of in zip(shapes, dtypes, strict=True)]
         with FlopCounterMode(display=False) as counter, torch.inference_mode():
             network(*rows)
         self.parts.append(Part(part, shapes, parameters, counter.get_total_flops() // 2))
-        return _nothing
+        return Ready(_nothing, source.inputs)
 
 
 def _shape(of: Input) -> list[int]:
@@ -92,11 +94,11 @@ def count(entry: ModelEntry) -> list[Part]:
     counting = Counting()
     weights = Weights(entry, None)
     if entry.role == "detector":
-        DETECTORS[entry.architecture](weights, counting, DetectorOptions(_size(entry)))
+        builder_of(DETECTORS[entry.architecture])(weights, counting, DetectorOptions(_size(entry)))
     elif entry.role == "pose":
-        POSES[entry.architecture](weights, counting, PoseOptions())
+        builder_of(POSES[entry.architecture])(weights, counting, PoseOptions())
     else:
-        MASKS[entry.architecture](weights, counting)
+        builder_of(MASKS[entry.architecture])(weights, counting)
     return counting.parts
 
 

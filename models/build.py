@@ -2,45 +2,59 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-from torch import nn
-
-from models import detect, joint, pose, segment
-from models.backends import BackendName, Choice, CompileSpec, Input, Precision, PrecisionName, compile_network
+from models.backends import BackendName, Choice, Input, Precision, PrecisionName, Source, compile_network
+from models.backends.base import Facts, Recipe
+from models.backends.cache import EngineCache, code_fingerprint
 from models.errors import WeightsError
-from models.serving import BuildDetector, BuildMasks, BuildPose, Compile, DetectorOptions, PoseOptions, Weights
+from models.serving import (
+    BuildDetector,
+    BuildMasks,
+    BuildPose,
+    Compile,
+    DetectorOptions,
+    PoseOptions,
+    Ready,
+    Weights,
+)
 from models.tasks import Detector, PoseEstimator, Segmenter, TensorRunner
-from models.weights import Progress, fetch
+from models.weights import Progress, cache_dir, fetch
 from models.zoo import Architecture, ModelEntry, Role, Zoo
 
 log = logging.getLogger(__name__)
 
-DETECTORS: Mapping[Architecture, BuildDetector] = {
-    "yolox": detect.yolox_detector,
-    "yolov3": detect.yolov3_detector,
-    "rtmdet": detect.rtmdet_detector,
-    "rtmdet-ins": joint.rtmdet_ins_detector,
-    "rtmo": joint.rtmo_detector,
-    "personlab": joint.personlab_detector,
+DETECTORS: Mapping[Architecture, str] = {
+    "yolox": "models.detect.yolox_task:yolox_detector",
+    "yolov3": "models.detect.yolov3_task:yolov3_detector",
+    "rtmdet": "models.detect.rtmdet_task:rtmdet_detector",
+    "rtmdet-ins": "models.joint.rtmdet_ins_task:rtmdet_ins_detector",
+    "rtmo": "models.joint.rtmo_task:rtmo_detector",
+    "personlab": "models.joint.personlab_task:personlab_detector",
 }
-POSES: Mapping[Architecture, BuildPose] = {
-    "rtmpose": pose.rtmpose_estimator,
-    "simplebaseline": pose.simplebaseline_estimator,
-    "hourglass": pose.hourglass_estimator,
-    "fcn8-pose": pose.fcn8_pose_estimator,
+POSES: Mapping[Architecture, str] = {
+    "rtmpose": "models.pose.rtmpose_task:rtmpose_estimator",
+    "simplebaseline": "models.pose.heatmap_task:simplebaseline_estimator",
+    "hourglass": "models.pose.heatmap_task:hourglass_estimator",
+    "fcn8-pose": "models.pose.fcn8_task:fcn8_pose_estimator",
 }
-MASKS: Mapping[Architecture, BuildMasks] = {
-    "blazepose": segment.blazepose_segmenter,
-    "contour": segment.contour_segmenter,
-    "eiseg": segment.eiseg_segmenter,
-    "mobilesam": segment.mobilesam_segmenter,
-    "pose2seg": segment.pose2seg_segmenter,
-    "fcn8": segment.fcn8_segmenter,
+MASKS: Mapping[Architecture, str] = {
+    "blazepose": "models.segment.blazepose_task:blazepose_segmenter",
+    "contour": "models.segment.contour:contour_segmenter",
+    "eiseg": "models.segment.eiseg_task:eiseg_segmenter",
+    "mobilesam": "models.segment.mobilesam_task:mobilesam_segmenter",
+    "pose2seg": "models.segment.pose2seg_task:pose2seg_segmenter",
+    "fcn8": "models.segment.fcn8_task:fcn8_segmenter",
 }
+"""Architecture -> "module:function" of its `BuildDetector`, `BuildPose` or `BuildMasks`: most of them import PyTorch,
+which a run whose networks are kept can do without."""
 
 PRETRAINED, RANDOM = "pretrained", "random"
 """Weights that are not the path of a file: those of the zoo, and none at all."""
@@ -68,6 +82,7 @@ class Builder:
         cache: of the weights; None for the platform's own place.
         progress: told of downloads.
         wrap: see `Wrap`.
+        engines: where compiled networks are kept.
 
     Attributes:
         choices: how each network that was built runs, and why: role, or "role/part" -> choice.
@@ -80,35 +95,44 @@ class Builder:
     """
 
     def __init__(
-        self, zoo: Zoo, cache: Path | None = None, progress: Progress | None = None, wrap: Wrap | None = None
+        self,
+        zoo: Zoo,
+        cache: Path | None = None,
+        progress: Progress | None = None,
+        wrap: Wrap | None = None,
+        engines: EngineCache | None = None,
     ) -> None:
         self.choices: dict[str, Choice] = {}
         self._zoo = zoo
         self._cache = cache
         self._progress = progress
         self._wrap = wrap or (lambda _name, runner, _inputs: runner)
+        self._engines = engines or EngineCache(cache_dir(cache) / "engines")
 
     def detector(
         self, name: str, execution: Execution, options: DetectorOptions, weights: str = PRETRAINED
     ) -> Detector:
         """The detector `name`."""
         entry = self._zoo.entry(name, "detector")
-        build = DETECTORS[entry.architecture]
-        return build(self._weights(entry, weights), self._compiler("detector", execution), options)
+        build: BuildDetector = builder_of(DETECTORS[entry.architecture])
+        found = self._weights(entry, weights)
+        return build(found, self._compiler("detector", found, execution), options)
 
     def pose(
         self, name: str, execution: Execution, options: PoseOptions | None = None, weights: str = PRETRAINED
     ) -> PoseEstimator:
         """The pose network `name`."""
         entry = self._zoo.entry(name, "pose")
-        build = POSES[entry.architecture]
-        return build(self._weights(entry, weights), self._compiler("pose", execution), options or PoseOptions())
+        build: BuildPose = builder_of(POSES[entry.architecture])
+        found = self._weights(entry, weights)
+        return build(found, self._compiler("pose", found, execution), options or PoseOptions())
 
     def masks(self, name: str, execution: Execution, weights: str = PRETRAINED) -> Segmenter:
         """The mask network `name`."""
         entry = self._zoo.entry(name, "masks")
-        build = MASKS[entry.architecture]
-        return build(self._weights(entry, weights), self._compiler("masks", execution))
+        build: BuildMasks = builder_of(MASKS[entry.architecture])
+        found = self._weights(entry, weights)
+        return build(found, self._compiler("masks", found, execution))
 
     def _weights(self, entry: ModelEntry, wanted: str) -> Weights:
         if not entry.needs_weights:
@@ -126,14 +150,49 @@ class Builder:
             )
         return Weights(entry, path)
 
-    def _compiler(self, role: Role, execution: Execution) -> Compile:
+    def _compiler(self, role: Role, weights: Weights, execution: Execution) -> Compile:
         def compile_part(
-            network: nn.Module, *inputs: Input, lowest: Precision = "float32", part: str = ""
-        ) -> TensorRunner:
-            spec = CompileSpec(inputs, lowest, execution.threads)
-            compiled, choice = compile_network(network, spec, backend=execution.backend, precision=execution.precision)
+            make: Callable[[], Source], *, size: tuple[int, ...] = (), lowest: Precision = "float32", part: str = ""
+        ) -> Ready:
+            title = f"{weights.entry.name}-{part}" if part else weights.entry.name
+            recipe = Recipe(title, {**_identity(weights), "part": part, "size": list(size)}, make, lowest)
+            served = compile_network(
+                recipe,
+                threads=execution.threads,
+                backend=execution.backend,
+                precision=execution.precision,
+                cache=None if weights.path is None else self._engines,  # random weights are not worth it
+            )
             name = f"{role}/{part}" if part else role
-            self.choices[name] = choice
-            return self._wrap(name, compiled, inputs)
+            self.choices[name] = served.choice
+            return Ready(self._wrap(name, served.run, served.inputs), served.inputs)
 
         return compile_part
+
+
+def builder_of(name: str) -> Any:
+    """The function that "module:function" names, one of the values of `DETECTORS`, `POSES` and `MASKS`."""
+    module, _, function = name.partition(":")
+    return getattr(import_module(module), function)
+
+
+def _identity(weights: Weights) -> Facts:
+    """What decides about a network: its weights, what is built of them, and the code that does it."""
+    return {
+        "architecture": weights.entry.architecture,
+        "arguments": dict(weights.entry.arguments),
+        "weights": RANDOM if weights.path is None else _sha256(weights.path),
+        "format": weights.format or "",
+        "code": code_fingerprint(),
+        "torch": version("torch"),
+    }
+
+
+def _sha256(path: Path) -> str:
+    """Of a file, or of all files in a folder."""
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
-import torch
-from torch import nn
-
-from models.backends import Input, Precision
+from models.backends.base import Input, Precision, Source
 from models.tasks import Detector, PoseEstimator, Segmenter, TensorRunner
 from models.zoo import Format, ModelEntry
+
+if TYPE_CHECKING:
+    from torch import nn
 
 PERSON = 0
 """The class that the detectors keep: the first of COCO's 80."""
@@ -20,7 +20,7 @@ PERSON = 0
 COCO_KEYPOINTS = 17
 """The keypoints that the pose networks keep: the first 17 of every set here are COCO's."""
 
-Network = TypeVar("Network", bound=nn.Module)
+Network = TypeVar("Network", bound="nn.Module")
 
 _SUFFIXES: dict[str, Format] = {
     ".onnx": "onnx",
@@ -54,22 +54,40 @@ class Weights:
         return _SUFFIXES.get(suffix, self.entry.format)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Ready:
+    """A network that runs.
+
+    Attributes:
+        run: the network. inputs: what it is given at every call.
+    """
+
+    run: TensorRunner
+    inputs: tuple[Input, ...]
+
+
 class Compile(Protocol):
     """Makes a network run; a task that has several gives each a `part`.
 
     Args:
-        network: maps tensors with B rows, in the order of `inputs`, to one tensor or a tuple of them, all with B rows.
-        inputs: what it is given at every call.
+        make: makes the network; not called where its compiled form is kept from an earlier run.
+        size: what decides, beside the weights, what `make` makes: height and width of the input where they are free.
         lowest: the lowest precision that keeps its accuracy.
         part: what it is called beside the role, such as "encoder".
 
     Raises:
         BackendUnavailableError: it cannot run on the backend that was asked for.
+        What `make` raises.
     """
 
     def __call__(
-        self, network: nn.Module, *inputs: Input, lowest: Precision = "float32", part: str = ""
-    ) -> TensorRunner: ...
+        self,
+        make: Callable[[], Source],
+        *,
+        size: tuple[int, ...] = (),
+        lowest: Precision = "float32",
+        part: str = "",
+    ) -> Ready: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +126,8 @@ BuildMasks: TypeAlias = Callable[[Weights, Compile], Segmenter]
 
 def random_network(make: Callable[[], Network]) -> Network:
     """What `make` makes, with random weights that are the same at every call; for trying without the real ones."""
+    import torch
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return make().eval()

@@ -1,8 +1,7 @@
 """How a network is run: one small interface, several ways, chosen aloud."""
 
-from models.backends.base import Backend, BackendUnavailableError, Compiled, CompileSpec, Input, Precision
+from models.backends.base import Backend, BackendUnavailableError, Compiled, CompileSpec, Input, Precision, Source
 from models.backends.parity import probe
-from models.backends.pixels import FromPixels, normalised
 from models.backends.select import BackendName, Choice, PrecisionName, backends, compile_network
 
 __all__ = [
@@ -12,12 +11,11 @@ __all__ = [
     "Choice",
     "CompileSpec",
     "Compiled",
-    "FromPixels",
     "Input",
     "Precision",
     "PrecisionName",
+    "Source",
     "backends",
     "compile_network",
-    "normalised",
     "probe",
 ]

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import nn
 
-from models.backends.base import BackendUnavailableError, CompileSpec, Precision
+from models.backends.base import BackendUnavailableError, CompileSpec, Facts, Precision
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_FILE = "network.xml"
+"""Of a kept network; OpenVINO puts the weights beside it."""
 
 
 class OpenVINOBackend:
-    """Compiles through `openvino.convert_model`, with a free batch dimension."""
+    """Converts with `openvino.convert_model`, with a free batch dimension; keeps the converted network."""
 
     name = "openvino"
 
@@ -25,7 +30,26 @@ class OpenVINOBackend:
 
     def compile(self, network: nn.Module, spec: CompileSpec) -> OpenVINOCompiled:
         """Convert and compile; `network` itself stays as it is."""
-        return OpenVINOCompiled(network, spec)
+        return OpenVINOCompiled(converted(network, spec), spec)
+
+    def identity(self) -> Facts:
+        """Its version, and the processor's name: what passed the parity check on one may not on another."""
+        import openvino
+
+        return {"openvino": openvino.__version__, "device": str(_core().get_property("CPU", "FULL_DEVICE_NAME"))}
+
+    def save(self, network: nn.Module, spec: CompileSpec, folder: Path) -> None:
+        """Convert, in float32 whatever the precision: it is compiled to that when it is loaded."""
+        import openvino
+
+        openvino.save_model(converted(network, spec), folder / _FILE, compress_to_fp16=False)
+
+    def load(self, folder: Path, spec: CompileSpec) -> OpenVINOCompiled:
+        """Compile what was converted."""
+        try:
+            return OpenVINOCompiled(_core().read_model(folder / _FILE), spec)
+        except RuntimeError as error:
+            raise BackendUnavailableError(f"{folder} cannot be read: {error}") from error
 
 
 class OpenVINOCompiled:
@@ -33,24 +57,8 @@ class OpenVINOCompiled:
 
     backend = "openvino"
 
-    def __init__(self, network: nn.Module, spec: CompileSpec) -> None:
-        import openvino
-
+    def __init__(self, model: Any, spec: CompileSpec) -> None:
         core = _core()
-        example = tuple(
-            torch.zeros((max(spec.batch, 2), *of.shape), dtype=getattr(torch, of.dtype)) for of in spec.inputs
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the tracer warns of shape arithmetic that is constant here
-            # Tracing checks itself by running the network three times more; the parity gate does that better.
-            traced = torch.jit.trace(network.eval(), example, check_trace=False)  # type: ignore[no-untyped-call]
-            model = openvino.convert_model(traced, example_input=example)
-        model.reshape(
-            {
-                number: [-1, *(-1 if axis in of.free else length for axis, length in enumerate(of.shape))]
-                for number, of in enumerate(spec.inputs)
-            }
-        )
         options: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": "bf16" if spec.precision == "bfloat16" else "f32",
             "INFERENCE_NUM_THREADS": spec.threads,
@@ -67,6 +75,26 @@ class OpenVINOCompiled:
         given = {number: np.ascontiguousarray(array) for number, array in enumerate(inputs)}
         results = self._request.infer(given, share_inputs=True, share_outputs=False)
         return tuple(np.asarray(results[output], np.float32) for output in self._compiled.outputs)
+
+
+def converted(network: nn.Module, spec: CompileSpec) -> Any:
+    """`network` as an `openvino.Model` of any batch size."""
+    import openvino
+    import torch
+
+    example = tuple(torch.zeros((max(spec.batch, 2), *of.shape), dtype=getattr(torch, of.dtype)) for of in spec.inputs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracer warns of shape arithmetic that is constant here
+        # Tracing checks itself by running the network three times more; the parity gate does that better.
+        traced = torch.jit.trace(network.eval(), example, check_trace=False)  # type: ignore[no-untyped-call]
+        model = openvino.convert_model(traced, example_input=example)
+    model.reshape(
+        {
+            number: [-1, *(-1 if axis in of.free else length for axis, length in enumerate(of.shape))]
+            for number, of in enumerate(spec.inputs)
+        }
+    )
+    return model
 
 
 def _core() -> Any:

@@ -8,6 +8,9 @@ import numpy as np
 
 from models.tasks import Float
 
+STRIDES = (8, 16, 32)
+"""Pixels per cell of the output maps of YOLOX and RTMDet."""
+
 
 @cache
 def grid(size: tuple[int, int], strides: tuple[int, ...]) -> tuple[Float, Float]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from models.cspnext import CSPNeXt, Scale
+from models.detect.grid import STRIDES
 from models.detect.pafpn import PAFPN
 from models.errors import CheckpointError
 from models.layers import fuse
@@ -25,9 +26,6 @@ SCALES: Mapping[str, Scale] = {
     "x": Scale(4 / 3, 1.25),
 }
 """The published sizes."""
-
-STRIDES = (8, 16, 32)
-"""Pixels per cell of the three output maps."""
 
 PIXELS = PixelFormat(rgb=False, mean=IMAGENET.mean[::-1], std=IMAGENET.std[::-1])
 """What it was trained on: ImageNet's mean and deviation, in the order blue, green, red."""

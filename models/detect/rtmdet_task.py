@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from models.backends import FromPixels, Input
-from models.detect.grid import grid
+from models.backends.base import Input, Source
+from models.backends.pixels import FromPixels
+from models.detect.grid import STRIDES, grid
 from models.detect.letterbox import letterbox
 from models.detect.nms import best_people
-from models.detect.rtmdet import SCALES, STRIDES, RTMDet
+from models.detect.rtmdet import SCALES, RTMDet
 from models.detect.scores import sigmoid
 from models.formats import pth
 from models.serving import PERSON, Compile, DetectorOptions, Weights, random_network
@@ -62,9 +63,13 @@ def rtmdet_detector(weights: Weights, compile_network: Compile, options: Detecto
     Raises:
         CheckpointError: the file does not hold an RTMDet.
     """
-    network = load_rtmdet(weights).keep_classes([PERSON]).fuse()
-    runner = compile_network(FromPixels(network, network.pixels), Input.pixels(*options.size))
-    return RTMDetDetector(runner, options.size, options.score, options.nms_iou, options.max_people)
+
+    def make() -> Source:
+        network = load_rtmdet(weights).keep_classes([PERSON]).fuse()
+        return Source(FromPixels(network, network.pixels), (Input.pixels(*options.size),))
+
+    run = compile_network(make, size=options.size).run
+    return RTMDetDetector(run, options.size, options.score, options.nms_iou, options.max_people)
 
 
 def load_rtmdet(weights: Weights) -> RTMDet:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from models.backends import FromPixels, Input
+from models.backends.base import Input, Source
+from models.backends.pixels import FromPixels
 from models.detect.grid import grid
 from models.detect.letterbox import place
 from models.detect.nms import best_people
@@ -85,12 +86,15 @@ def yolov3_detector(weights: Weights, compile_network: Compile, options: Detecto
     Raises:
         CheckpointError: the file does not hold this YOLOv3.
     """
-    network = load_yolov3(weights).keep_classes([PERSON]).fuse()
-    runner = compile_network(FromPixels(network, network.pixels), Input.pixels(*options.size), lowest="bfloat16")
+
+    def make() -> Source:
+        network = load_yolov3(weights).keep_classes([PERSON]).fuse()
+        return Source(FromPixels(network, network.pixels), (Input.pixels(*options.size),))
+
+    run = compile_network(make, size=options.size, lowest="bfloat16").run
+    variant = VARIANTS[str(weights.entry.arguments["variant"])]
     padding = OPENMMLAB if weights.format == "pth" else DARKNET
-    return YOLOV3Detector(
-        runner, network.variant, options.size, padding, options.score, options.nms_iou, options.max_people
-    )
+    return YOLOV3Detector(run, variant, options.size, padding, options.score, options.nms_iou, options.max_people)
 
 
 def load_yolov3(weights: Weights) -> YOLOV3:

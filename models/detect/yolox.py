@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from models.detect.csp_darknet import CSPDarknet, Focus, Scale
+from models.detect.grid import STRIDES
 from models.detect.megvii import from_megvii, is_megvii
 from models.detect.pafpn import PAFPN
 from models.errors import CheckpointError
@@ -27,9 +28,6 @@ SCALES: Mapping[str, Scale] = {
     "x": Scale(4 / 3, 1.25),
 }
 """The published sizes."""
-
-STRIDES = (8, 16, 32)
-"""Pixels per cell of the three output maps."""
 
 
 class YOLOXHead(nn.Module):

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from models.backends import FromPixels, Input
-from models.detect.grid import grid
+from models.backends.base import Input, Source
+from models.detect.grid import STRIDES, grid
 from models.detect.letterbox import letterbox
 from models.detect.nms import best_people
 from models.detect.scores import sigmoid
-from models.detect.yolox import SCALES, STRIDES, YOLOX
-from models.formats import onnx, pth
 from models.serving import PERSON, Compile, DetectorOptions, Weights, random_network
 from models.tasks import Boxes, Float, Image, Runner
+
+if TYPE_CHECKING:
+    from models.detect.yolox import YOLOX
 
 _XY, _WH, _OBJECTNESS, _PERSON = slice(0, 2), slice(2, 4), 4, 5
 """Where `YOLOX.forward` puts what; the person is the first class."""
@@ -67,13 +69,22 @@ def yolox_detector(weights: Weights, compile_network: Compile, options: Detector
     Raises:
         CheckpointError: the file does not hold a YOLOX.
     """
-    network = load_yolox(weights).keep_classes([PERSON]).fuse()
-    runner = compile_network(FromPixels(network, network.pixels), Input.pixels(*options.size), lowest="bfloat16")
-    return YOLOXDetector(runner, options.size, options.score, options.nms_iou, options.max_people)
+
+    def make() -> Source:
+        from models.backends.pixels import FromPixels
+
+        network = load_yolox(weights).keep_classes([PERSON]).fuse()
+        return Source(FromPixels(network, network.pixels), (Input.pixels(*options.size),))
+
+    ready = compile_network(make, size=options.size, lowest="bfloat16")
+    return YOLOXDetector(ready.run, options.size, options.score, options.nms_iou, options.max_people)
 
 
 def load_yolox(weights: Weights) -> YOLOX:
     """The network, answering for all the classes of its file."""
+    from models.detect.yolox import SCALES, YOLOX
+    from models.formats import onnx, pth
+
     if weights.path is None:
         return random_network(lambda: YOLOX(SCALES[str(weights.entry.arguments["scale"])]))
     if weights.format == "onnx":

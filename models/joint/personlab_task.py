@@ -12,7 +12,8 @@ import numpy.typing as npt
 import torch
 from scipy import ndimage
 
-from models.backends import FromPixels, Input
+from models.backends.base import Input, Source
+from models.backends.pixels import FromPixels
 from models.detect.letterbox import place
 from models.errors import CheckpointError
 from models.formats import tensorflow
@@ -147,8 +148,12 @@ def personlab_detector(weights: Weights, compile_network: Compile, options: Dete
     """
     stride = int(weights.entry.arguments["output_stride"])
     size = options.size[0] + 1, options.size[1] + 1
-    network = load_personlab(weights)
-    run = compile_network(FromPixels(network, network.pixels), Input.pixels(*size))
+
+    def make() -> Source:
+        network = load_personlab(weights)
+        return Source(FromPixels(network, network.pixels), (Input.pixels(*size),))
+
+    run = compile_network(make, size=size).run
     return PersonLabDetector(run, size, stride, options.score, options.max_people)
 
 

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.cspnext import NORM, CSPNeXt, Scale
+from models.detect.grid import STRIDES
 from models.detect.pafpn import PAFPN
-from models.detect.rtmdet import PIXELS, STRIDES, expect_little, keep_outputs, predictors, size_of, stacks
+from models.detect.rtmdet import PIXELS, expect_little, keep_outputs, predictors, size_of, stacks
 from models.joint.dynamic_masks import PARAMETERS, PROTOTYPES
 from models.layers import ConvModule, fuse
 from models.loading import load_state

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.backends import FromPixels, Input
-from models.detect.grid import grid
+from models.backends.base import Input, Source
+from models.backends.pixels import FromPixels
+from models.detect.grid import STRIDES, grid
 from models.detect.letterbox import letterbox
 from models.detect.nms import best_rows
-from models.detect.rtmdet import SCALES, STRIDES
+from models.detect.rtmdet import SCALES
 from models.detect.rtmdet_task import PERSON_LOGIT, decode
 from models.detect.scores import sigmoid
 from models.formats import pth
@@ -66,9 +67,13 @@ def rtmdet_ins_detector(weights: Weights, compile_network: Compile, options: Det
     Raises:
         CheckpointError: the file does not hold an RTMDet-Ins.
     """
-    network = load_rtmdet_ins(weights).keep_classes([PERSON]).fuse()
-    runner = compile_network(FromPixels(network, network.pixels), Input.pixels(*options.size))
-    return RTMDetInsDetector(runner, options.size, options.score, options.nms_iou, options.max_people)
+
+    def make() -> Source:
+        network = load_rtmdet_ins(weights).keep_classes([PERSON]).fuse()
+        return Source(FromPixels(network, network.pixels), (Input.pixels(*options.size),))
+
+    run = compile_network(make, size=options.size).run
+    return RTMDetInsDetector(run, options.size, options.score, options.nms_iou, options.max_people)
 
 
 def load_rtmdet_ins(weights: Weights) -> RTMDetIns:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
-from models.backends import FromPixels, Input
+from models.backends.base import Input, Source
+from models.backends.pixels import FromPixels
 from models.detect.grid import grid
 from models.detect.letterbox import letterbox
 from models.detect.nms import best_rows
 from models.detect.scores import sigmoid
 from models.formats import pth
-from models.joint.dcc import PADDING
+from models.joint.dcc import DCC, PADDING
 from models.joint.rtmo import RTMO, SCALES, STRIDES
 from models.serving import COCO_KEYPOINTS, Compile, DetectorOptions, Weights, random_network
 from models.tasks import Boxes, Float, Image, Runner, TensorRunner
@@ -98,9 +100,21 @@ def rtmo_detector(weights: Weights, compile_network: Compile, options: DetectorO
     Raises:
         CheckpointError: the file does not hold an RTMO for the keypoints of COCO.
     """
-    network, dcc = load_rtmo(weights).fuse().parted()
-    run = compile_network(FromPixels(network, network.pixels), Input.pixels(*options.size))
-    locate = compile_network(dcc, Input((network.vector,)), Input((4,)), part="dcc")
+
+    @cache
+    def parts() -> tuple[RTMO, DCC]:
+        return load_rtmo(weights).fuse().parted()
+
+    def network() -> Source:
+        network, _ = parts()
+        return Source(FromPixels(network, network.pixels), (Input.pixels(*options.size),))
+
+    def dcc() -> Source:
+        network, dcc = parts()
+        return Source(dcc, (Input((network.vector,)), Input((4,))))
+
+    run = compile_network(network, size=options.size).run
+    locate = compile_network(dcc, part="dcc").run
     return RTMODetector(run, locate, options.size, options.score, options.nms_iou, options.max_people)
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor, nn
 
-from models.backends import FromPixels, Input
+from models.backends.base import Input, Source
+from models.backends.pixels import FromPixels
 from models.detect.letterbox import letterbox
 from models.pose.flip import averaged
 from models.segment import roi
@@ -103,7 +104,10 @@ def fcn8_pose_estimator(weights: Weights, compile_network: Compile, options: Pos
     Raises:
         CheckpointError: the file does not hold an FCN-8 of 18 classes.
     """
-    network = load_fcn8(weights)
     size = int(weights.entry.arguments["height"]), int(weights.entry.arguments["width"])
-    joints = FromPixels(JointProbabilities(network), network.pixels)
-    return FCN8PoseEstimator(compile_network(joints, Input.pixels(*size)), size, options.flip_test)
+
+    def make() -> Source:
+        network = load_fcn8(weights)
+        return Source(FromPixels(JointProbabilities(network), network.pixels), (Input.pixels(*size),))
+
+    return FCN8PoseEstimator(compile_network(make).run, size, options.flip_test)

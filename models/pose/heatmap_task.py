@@ -8,7 +8,8 @@ from typing import cast
 
 import numpy as np
 
-from models.backends import FromPixels, Input
+from models.backends.base import Input, Source
+from models.backends.pixels import FromPixels
 from models.formats import pth
 from models.pose import heatmaps
 from models.pose.crops import Crops
@@ -148,5 +149,9 @@ def _compiled(
     """The network that `make` makes, with its weights, ready to run; and the size of its input."""
     arguments = weights.entry.arguments
     size = int(arguments["height"]), int(arguments["width"])
-    network = random_network(make) if weights.path is None else make().load(pth.read(weights.path))
-    return compile_network(FromPixels(fold(network), PIXELS[str(arguments["pixels"])]), Input.pixels(*size)), size
+
+    def source() -> Source:
+        network = random_network(make) if weights.path is None else make().load(pth.read(weights.path))
+        return Source(FromPixels(fold(network), PIXELS[str(arguments["pixels"])]), (Input.pixels(*size),))
+
+    return compile_network(source).run, size

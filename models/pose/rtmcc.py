@@ -12,9 +12,6 @@ from models.gau import GatedAttentionUnit, ScaleNorm
 TOKEN = 256
 """Width of a keypoint's token."""
 
-SPLIT_RATIO = 2
-"""Bins per pixel of the input, for x and y (SimCC, Li et al., 2022)."""
-
 
 class RTMCCHead(nn.Module):
     """From the backbone's features to SimCC's bins.

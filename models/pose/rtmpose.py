@@ -14,7 +14,8 @@ from models.formats.onnx import OnnxGraph
 from models.gau import KEY
 from models.layers import fuse
 from models.loading import depth_of, graph_state, layer_weights, load_state
-from models.pose.rtmcc import SPLIT_RATIO, RTMCCHead
+from models.pose.rtmcc import RTMCCHead
+from models.pose.simcc import SPLIT_RATIO
 from models.tasks import IMAGENET
 
 SCALES: Mapping[str, Scale] = {

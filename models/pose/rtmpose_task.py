@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from models.backends import FromPixels, Input, normalised, probe
+from models.backends.base import Input, Source
+from models.backends.parity import probe
 from models.errors import CheckpointError
-from models.formats import onnx, pth
 from models.pose import simcc
 from models.pose.crops import Crops
 from models.pose.flip import averaged
-from models.pose.rtmpose import SCALES, RTMPose
-from models.recentre import recentre
 from models.serving import COCO_KEYPOINTS, Compile, PoseOptions, Weights, random_network
 from models.tasks import Float, Image, Runner
+
+if TYPE_CHECKING:
+    from models.pose.rtmpose import RTMPose
 
 BEGIN_WITH_COCO = (17, 26, 133)
 """Sizes of the published sets of keypoints that begin with COCO's: COCO's own, Halpe's, and those of the whole body."""
@@ -78,12 +79,22 @@ def rtmpose_estimator(weights: Weights, compile_network: Compile, options: PoseO
     Raises:
         CheckpointError: the file does not hold an RTMPose for COCO's keypoints.
     """
-    network = load_rtmpose(weights).keep_keypoints(COCO_KEYPOINTS).fuse()
-    pixels = Input.pixels(*network.size)
-    (pictures,) = probe((pixels,), rows=4)
-    recentre(network, normalised(torch.from_numpy(pictures), network.pixels))
-    runner = compile_network(FromPixels(network, network.pixels), pixels, lowest="bfloat16")
-    return RTMPoseEstimator(runner, network.size, flip_test=options.flip_test)
+
+    def make() -> Source:
+        import torch
+
+        from models.backends.pixels import FromPixels, normalised
+        from models.recentre import recentre
+
+        network = load_rtmpose(weights).keep_keypoints(COCO_KEYPOINTS).fuse()
+        pixels = Input.pixels(*network.size)
+        (pictures,) = probe((pixels,), rows=4)
+        recentre(network, normalised(torch.from_numpy(pictures), network.pixels))
+        return Source(FromPixels(network, network.pixels), (pixels,))
+
+    ready = compile_network(make, lowest="bfloat16")
+    height, width, _ = ready.inputs[0].shape
+    return RTMPoseEstimator(ready.run, (height, width), flip_test=options.flip_test)
 
 
 def load_rtmpose(weights: Weights) -> RTMPose:
@@ -92,6 +103,9 @@ def load_rtmpose(weights: Weights) -> RTMPose:
     Raises:
         CheckpointError: the file does not hold an RTMPose, or one for hands, faces or another skeleton than COCO's.
     """
+    from models.formats import onnx, pth
+    from models.pose.rtmpose import SCALES, RTMPose
+
     if weights.path is None:
         arguments = weights.entry.arguments
         return random_network(lambda: RTMPose(SCALES[str(arguments["scale"])], int(arguments["keypoints"])))

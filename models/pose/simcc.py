@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.pose.rtmcc import SPLIT_RATIO
 from models.tasks import Float
+
+SPLIT_RATIO = 2
+"""Bins per pixel."""
 
 
 def decode(x: Float, y: Float) -> tuple[Float, Float]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from models.backends import FromPixels, Input
+from models.backends.base import Input, Source
 from models.segment import roi
-from models.segment.blazepose import BlazePose, load_tflite
 from models.serving import Compile, Weights, random_network
 from models.tasks import Float, Image, Runner, Window
+
+if TYPE_CHECKING:
+    from models.segment.blazepose import BlazePose
 
 _log = logging.getLogger(__name__)
 
@@ -96,14 +98,20 @@ def blazepose_segmenter(weights: Weights, compile_network: Compile) -> BlazePose
     Raises:
         CheckpointError: the file does not hold a BlazePose.
     """
-    network = load_blazepose(weights)
-    return BlazePoseSegmenter(
-        compile_network(FromPixels(network, network.pixels), Input.pixels(*BlazePoseSegmenter.size))
-    )
+
+    def make() -> Source:
+        from models.backends.pixels import FromPixels
+
+        network = load_blazepose(weights)
+        return Source(FromPixels(network, network.pixels), (Input.pixels(*BlazePoseSegmenter.size),))
+
+    return BlazePoseSegmenter(compile_network(make).run)
 
 
 def load_blazepose(weights: Weights) -> BlazePose:
     """The network of the variant that the zoo says."""
+    from models.segment.blazepose import BlazePose, load_tflite
+
     network = random_network(lambda: BlazePose(str(weights.entry.arguments.get("variant", "full"))))
     if weights.path is not None:
         load_tflite(network, weights.path)

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.backends import FromPixels, Input
+from models.backends.base import Input, Source
+from models.backends.pixels import FromPixels
 from models.layers import fuse
 from models.segment import roi
 from models.segment.clicks import prompt
@@ -100,9 +101,12 @@ def eiseg_segmenter(weights: Weights, compile_network: Compile) -> EISegSegmente
     Raises:
         CheckpointError: the file does not hold an EISeg.
     """
-    network = fuse(load_eiseg(weights))
-    clicks = Input((2, SIZE, SIZE))
-    return EISegSegmenter(compile_network(FromPixels(network, network.pixels), Input.pixels(SIZE, SIZE), clicks))
+
+    def make() -> Source:
+        network = fuse(load_eiseg(weights))
+        return Source(FromPixels(network, network.pixels), (Input.pixels(SIZE, SIZE), Input((2, SIZE, SIZE))))
+
+    return EISegSegmenter(compile_network(make).run)
 
 
 def load_eiseg(weights: Weights) -> EISeg:

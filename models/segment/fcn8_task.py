@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.backends import FromPixels, Input
+from models.backends.base import Input, Source
+from models.backends.pixels import FromPixels
 from models.detect.letterbox import letterbox
 from models.errors import CheckpointError
 from models.formats import pth
@@ -105,11 +106,15 @@ def fcn8_segmenter(weights: Weights, compile_network: Compile) -> FCN8Segmenter:
     Raises:
         CheckpointError: the file does not hold an FCN-8 of so many classes.
     """
-    network = load_fcn8(weights)
     arguments = weights.entry.arguments
     size = int(arguments["height"]), int(arguments["width"])
-    person = PersonLogit(network, int(arguments["person"]))
-    return FCN8Segmenter(compile_network(FromPixels(person, network.pixels), Input.pixels(*size)), size)
+
+    def make() -> Source:
+        network = load_fcn8(weights)
+        person = PersonLogit(network, int(arguments["person"]))
+        return Source(FromPixels(person, network.pixels), (Input.pixels(*size),))
+
+    return FCN8Segmenter(compile_network(make).run, size)
 
 
 def load_fcn8(weights: Weights) -> FCN8:

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import torch
 
-from models.backends import FromPixels, Input
+from models.backends.base import Input, Source
+from models.backends.pixels import FromPixels
 from models.segment import roi
 from models.segment.mobilesam import MobileSAM, load_mobilesam
 from models.segment.sam_decoder import SIDE
@@ -239,14 +240,17 @@ def mobilesam_segmenter(weights: Weights, compile_network: Compile) -> MobileSAM
         CheckpointError: the file does not hold a MobileSAM.
     """
     network = load_mobilesam(weights).fuse()
-    encode = compile_network(
-        FromPixels(network.image_encoder, network.pixels),
-        Input((256, 512, 3), "uint8", free=(0, 1)),
-        lowest="bfloat16",
-        part="encoder",
-    )
-    window = Input((CHANNELS, 24, 20), free=(1, 2))
-    decode = compile_network(network, window, window, Input((2, CHANNELS)), lowest="bfloat16", part="decoder")
+
+    def encoder() -> Source:
+        pictures = Input((256, 512, 3), "uint8", free=(0, 1))
+        return Source(FromPixels(network.image_encoder, network.pixels), (pictures,))
+
+    def decoder() -> Source:
+        window = Input((CHANNELS, 24, 20), free=(1, 2))
+        return Source(network, (window, window, Input((2, CHANNELS))))
+
+    encode = compile_network(encoder, lowest="bfloat16", part="encoder").run
+    decode = compile_network(decoder, lowest="bfloat16", part="decoder").run
 
     # Outside of the compiled networks, for in bfloat16 a place would be known to no more than some pixels.
     @torch.inference_mode()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from models.backends import FromPixels, Input
+from models.backends.base import Input, Source
+from models.backends.pixels import FromPixels
 from models.detect.scores import sigmoid
 from models.formats import pth
 from models.residual import fold
@@ -179,17 +181,24 @@ def pose2seg_segmenter(weights: Weights, compile_network: Compile) -> Pose2SegSe
     Raises:
         CheckpointError: the file does not hold a Pose2Seg, or the one beside it no templates.
     """
-    network = fold(load_pose2seg(weights))
-    backbone = compile_network(
-        FromPixels(FeaturesLast(network.backbone), network.pixels), Input.pixels(SIZE, SIZE), part="backbone"
+
+    @cache
+    def network() -> Pose2Seg:
+        return fold(load_pose2seg(weights))
+
+    def backbone() -> Source:
+        whole = network()
+        return Source(FromPixels(FeaturesLast(whole.backbone), whole.pixels), (Input.pixels(SIZE, SIZE),))
+
+    def segment() -> Source:
+        inputs = Input((SQUARE, SQUARE, CHANNELS)), Input((MAPS, SQUARE, SQUARE))
+        return Source(FromAligned(network().segnet), inputs)
+
+    return Pose2SegSegmenter(
+        compile_network(backbone, part="backbone").run,
+        compile_network(segment, part="segment").run,
+        _templates(weights),
     )
-    segment = compile_network(
-        FromAligned(network.segnet),
-        Input((SQUARE, SQUARE, CHANNELS)),
-        Input((MAPS, SQUARE, SQUARE)),
-        part="segment",
-    )
-    return Pose2SegSegmenter(backbone, segment, _templates(weights))
 
 
 def load_pose2seg(weights: Weights) -> Pose2Seg:

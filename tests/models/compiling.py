@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from torch import nn
 
-from models.backends import CompileSpec, Input, Precision
+from models.backends import CompileSpec, Input, Precision, Source
 from models.backends.torch_cpu import TorchBackend
-from models.serving import Weights
-from models.tasks import TensorRunner
+from models.serving import Ready, Weights
 from models.zoo import load_zoo
 
 
@@ -21,12 +21,13 @@ class EagerCompile:
         self.inputs: dict[str, tuple[Input, ...]] = {}
 
     def __call__(
-        self, network: nn.Module, *inputs: Input, lowest: Precision = "float32", part: str = ""
-    ) -> TensorRunner:
-        assert lowest in ("float32", "bfloat16")
-        self.networks[part] = network
-        self.inputs[part] = inputs
-        return TorchBackend().compile(network, CompileSpec(inputs, "float32", 1))
+        self, make: Callable[[], Source], *, size: tuple[int, ...] = (), lowest: Precision = "float32", part: str = ""
+    ) -> Ready:
+        assert lowest in ("float32", "bfloat16") and all(side > 0 for side in size)
+        source = make()
+        self.networks[part] = source.network
+        self.inputs[part] = source.inputs
+        return Ready(TorchBackend().compile(source.network, CompileSpec(source.inputs, "float32", 1)), source.inputs)
 
 
 def weights_of(name: str, path: Path | None = None) -> Weights:

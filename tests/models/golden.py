@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from models.backends import FromPixels
+from models.backends.pixels import FromPixels
 from models.tasks import Image, TensorRunner
 from tests.oracles import openmmlab
 

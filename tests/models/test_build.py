@@ -10,13 +10,15 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from models.backends import Input
-from models.build import DETECTORS, MASKS, POSES, Builder, Execution
-from models.detect import SCALES, YOLOX, yolox_detector
+from models.backends import Input, Source
+from models.build import DETECTORS, MASKS, POSES, Builder, Execution, builder_of
+from models.detect.yolox import SCALES, YOLOX
+from models.detect.yolox_task import yolox_detector
 from models.errors import CheckpointError, UnknownModelError, WeightsError
-from models.pose import SCALES as POSE_SCALES
-from models.pose import RTMPose, rtmpose_estimator
-from models.segment import blazepose_segmenter
+from models.pose.rtmpose import SCALES as POSE_SCALES
+from models.pose.rtmpose import RTMPose
+from models.pose.rtmpose_task import rtmpose_estimator
+from models.segment.blazepose_task import blazepose_segmenter
 from models.serving import DetectorOptions, PoseOptions
 from models.tasks import Float, TensorRunner
 from models.zoo import Zoo, load_zoo
@@ -68,6 +70,11 @@ def test_every_model_of_the_zoo_has_something_that_builds_it() -> None:
     assert [entry.name for entry in load_zoo().models if entry.architecture not in built[entry.role]] == []
 
 
+@pytest.mark.parametrize("name", [*DETECTORS.values(), *POSES.values(), *MASKS.values()])
+def test_what_builds_a_network_does_not_exist(name: str) -> None:
+    assert callable(builder_of(name))
+
+
 def test_a_path_to_weights_that_does_not_exist_is_told_late(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"no file .*mine\.pth.*yolox-nano"):
         Builder(load_zoo()).detector("yolox-nano", TORCH, OPTIONS, str(tmp_path / "mine.pth"))
@@ -93,8 +100,8 @@ def test_weights_that_nobody_published_are_looked_for_on_a_server() -> None:
 def test_logits_of_masks_come_back_in_another_shape() -> None:
     compiled = EagerCompile()
     blazepose_segmenter(weights_of("blazepose-full"), compiled)
-    runner = compiled(compiled.networks[""], *compiled.inputs[""])
-    (logits,) = runner(np.zeros((2, 256, 256, 3), np.uint8))
+    source = Source(compiled.networks[""], compiled.inputs[""])
+    (logits,) = compiled(lambda: source).run(np.zeros((2, 256, 256, 3), np.uint8))
     assert logits.shape == (2, 1, 256, 256) and logits.dtype == np.float32
 
 

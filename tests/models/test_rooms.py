@@ -1,22 +1,12 @@
-"""The rooms of the networks, as packages."""
+"""What serves kept networks does without PyTorch."""
 
 from __future__ import annotations
 
-from importlib import import_module
-from pkgutil import iter_modules
-from types import ModuleType
-
-import pytest
-
-from models import detect, joint, pose, segment
+import subprocess
+import sys
 
 
-@pytest.mark.parametrize("room", [detect, pose, segment, joint], ids=lambda room: room.__name__)
-def test_a_function_hides_the_module_of_the_same_name(room: ModuleType) -> None:
-    for module in iter_modules(room.__path__):
-        assert import_module(f"{room.__name__}.{module.name}") is getattr(room, module.name), module.name
-
-
-@pytest.mark.parametrize("room", [detect, pose, segment, joint], ids=lambda room: room.__name__)
-def test_a_public_name_does_not_exist(room: ModuleType) -> None:
-    assert all(hasattr(room, name) for name in room.__all__)
+def test_a_start_with_kept_networks_waits_for_pytorch() -> None:
+    tasks = "models.detect.yolox_task, models.pose.rtmpose_task, models.segment.blazepose_task"
+    code = f"import sys, stream.pipeline, {tasks}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0

@@ -54,7 +54,7 @@ def values_of(network: Any) -> Array:
 
 def write(folder: Path) -> None:
     """The weights that the rule makes, as darknet files."""
-    from models.detect import VARIANTS, YOLOV3
+    from models.detect.yolov3 import VARIANTS, YOLOV3
     from tests.oracles.filled import fill
 
     for name in CONFIGURATIONS:

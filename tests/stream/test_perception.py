@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from models.backends import CompileSpec, FromPixels, Input
+from models.backends import CompileSpec, Input
+from models.backends.pixels import FromPixels
 from models.backends.torch_cpu import TorchBackend
-from models.detect import SCALES, YOLOX, YOLOXDetector
-from models.pose import SCALES as POSE_SCALES
-from models.pose import RTMPose, RTMPoseEstimator
-from models.segment import BlazePose, BlazePoseSegmenter
+from models.detect.yolox import SCALES, YOLOX
+from models.detect.yolox_task import YOLOXDetector
+from models.pose.rtmpose import SCALES as POSE_SCALES
+from models.pose.rtmpose import RTMPose
+from models.pose.rtmpose_task import RTMPoseEstimator
+from models.segment.blazepose import BlazePose
+from models.segment.blazepose_task import BlazePoseSegmenter
 from models.tasks import Boxes, Float, Image, Window
 from stream.perception import Perception
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,22 +16,30 @@ from models.backends import (
     BackendName,
     BackendUnavailableError,
     CompileSpec,
-    FromPixels,
     Input,
     Precision,
+    Source,
     compile_network,
 )
+from models.backends.base import Recipe
+from models.backends.cache import EngineCache
 from models.backends.openvino import OpenVINOBackend
+from models.backends.pixels import FromPixels
 from models.backends.torch_cpu import TorchBackend
 from models.tasks import PixelFormat
 
-SPEC = CompileSpec((Input.pixels(64, 96),), "bfloat16", threads=1, batch=2)
+INPUTS = (Input.pixels(64, 96),)
+SPEC = CompileSpec(INPUTS, "bfloat16", threads=1, batch=2)
 PIXELS = PixelFormat(rgb=True, mean=(123.0, 116.0, 103.0), std=(58.0, 57.0, 56.0))
 
 
 def network() -> FromPixels:
     torch.manual_seed(0)
     return FromPixels(nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.SiLU(), nn.Conv2d(8, 4, 3)), PIXELS)
+
+
+def recipe(lowest: Precision = "bfloat16", weights: int = 0) -> Recipe:
+    return Recipe("small", {"weights": weights}, lambda: Source(network(), INPUTS), lowest)
 
 
 class Scaled:
@@ -75,32 +84,32 @@ class Missing:
 
 def test_a_backend_with_wrong_outputs_serves(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        compiled, choice = compile_network(network(), SPEC, candidates=(Scaled("wrong", 1.5), Scaled("right", 1)))
-    assert compiled.backend == choice.backend == "right"
+        served = compile_network(recipe(), threads=1, candidates=(Scaled("wrong", 1.5), Scaled("right", 1)))
+    choice = served.choice
+    assert served.run.backend == choice.backend == "right"
     assert any("wrong bfloat16" in line and "0.5" in line for line in choice.refused)
     assert "wrong bfloat16" in caplog.text
 
 
 def test_nan_outputs_pass_the_parity_check() -> None:
     with pytest.raises(BackendUnavailableError, match="differ by inf"):
-        compile_network(network(), SPEC, candidates=(Scaled("nan", float("nan")),))
+        compile_network(recipe(), threads=1, candidates=(Scaled("nan", float("nan")),))
 
 
 def test_a_missing_backend_is_passed_over_in_silence(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        _, choice = compile_network(network(), SPEC, candidates=(Missing(), Scaled("right", 1)))
+        choice = compile_network(recipe(), threads=1, candidates=(Missing(), Scaled("right", 1))).choice
     assert choice.refused == ("missing: not installed",)
     assert "missing: not installed" in caplog.text
 
 
 def test_another_backend_serves_than_the_one_asked_for() -> None:
     with pytest.raises(BackendUnavailableError, match="asked for backend openvino"):
-        compile_network(network(), SPEC, backend="openvino", candidates=(Scaled("right", 1),))
+        compile_network(recipe(), threads=1, backend="openvino", candidates=(Scaled("right", 1),))
 
 
 def test_auto_goes_below_the_precision_that_keeps_the_accuracy() -> None:
-    spec = CompileSpec((Input.pixels(64, 96),), "float32", 1)
-    _, choice = compile_network(network(), spec, candidates=(Scaled("right", 1),))
+    choice = compile_network(recipe("float32"), threads=1, candidates=(Scaled("right", 1),)).choice
     assert choice.precision == "float32"
     assert "costs this network accuracy" in choice.reason
 
@@ -118,7 +127,7 @@ def test_the_reason_does_not_tell_why_a_precision_was_taken(
     native: tuple[Precision, ...], asked: str, precision: str, reason: str
 ) -> None:
     candidates = (Scaled("right", 1, precisions=native),)
-    _, choice = compile_network(network(), SPEC, precision=asked, candidates=candidates)  # type: ignore[arg-type]
+    choice = compile_network(recipe(), threads=1, precision=asked, candidates=candidates).choice  # type: ignore[arg-type]
     assert choice.precision == precision
     assert reason in choice.reason
 
@@ -126,22 +135,71 @@ def test_the_reason_does_not_tell_why_a_precision_was_taken(
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_openvino_says_something_else_than_pytorch(precision: Precision) -> None:
     pytest.importorskip("openvino", reason="the extra `cpu` is not installed")
-    compiled, choice = compile_network(
-        network(), SPEC, backend="openvino", precision=precision, candidates=(OpenVINOBackend(),)
+    served = compile_network(
+        recipe(), threads=1, backend="openvino", precision=precision, candidates=(OpenVINOBackend(),)
     )
-    assert choice.error < (1e-4 if precision == "float32" else 2e-2)
-    assert compiled.precision == precision
+    assert served.choice.error < (1e-4 if precision == "float32" else 2e-2)
+    assert served.run.precision == precision
 
 
 @pytest.mark.parametrize("backend", ["torch", "openvino"])
 def test_a_batch_of_another_size_or_its_outputs_overwrite_each_other(backend: str) -> None:
     if backend == "openvino":
         pytest.importorskip("openvino", reason="the extra `cpu` is not installed")
-    compiled, _ = compile_network(network(), SPEC, backend=backend, precision="float32")  # type: ignore[arg-type]
+    compiled = compile_network(recipe(), threads=1, backend=backend, precision="float32").run  # type: ignore[arg-type]
     pixels = np.random.default_rng(0).integers(0, 256, (5, 64, 96, 3), np.uint8)
     (whole,) = compiled(pixels)
     single = [compiled(pixels[i : i + 1])[0] for i in range(5)]
     assert np.allclose(whole, np.concatenate(single), atol=1e-5)
+
+
+def test_a_kept_network_is_made_again_or_says_something_else(tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="the extra `cpu` is not installed")
+    first = compile_network(recipe(), threads=1, backend="openvino", cache=EngineCache(tmp_path))
+
+    def never() -> Source:
+        raise AssertionError("its compiled form is kept")
+
+    kept = Recipe("small", {"weights": 0}, never, "bfloat16")
+    again = compile_network(kept, threads=1, backend="openvino", cache=EngineCache(tmp_path))
+    assert again.inputs == INPUTS and again.choice == first.choice
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), np.uint8)
+    assert np.array_equal(again.run(pixels)[0], first.run(pixels)[0])
+
+
+def test_other_weights_or_another_precision_get_the_kept_network(tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="the extra `cpu` is not installed")
+    made = []
+
+    def make() -> Source:
+        made.append(1)
+        return Source(network(), INPUTS)
+
+    for weights, precision in ((0, "float32"), (1, "float32"), (1, "bfloat16"), (1, "bfloat16")):
+        compile_network(
+            Recipe("small", {"weights": weights}, make),
+            threads=1,
+            backend="openvino",
+            precision=precision,  # type: ignore[arg-type]
+            cache=EngineCache(tmp_path),
+        )
+    assert len(made) == 3
+
+
+def test_a_kept_network_that_failed_the_gate_serves_at_the_next_start(tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="the extra `cpu` is not installed")
+
+    class Noisy(OpenVINOBackend):
+        def load(self, folder: Path, spec: CompileSpec) -> ScaledCompiled:  # type: ignore[override]
+            del folder
+            return ScaledCompiled("openvino", 1.5, network(), spec)
+
+    for _ in range(2):
+        served = compile_network(
+            recipe(), threads=1, candidates=(Noisy(), Scaled("right", 1)), cache=EngineCache(tmp_path)
+        )
+        assert served.run.backend == "right"
+        assert any("openvino bfloat16: outputs differ by 0.5" in line for line in served.choice.refused)
 
 
 def test_the_network_handed_in_is_changed_by_compiling_it() -> None:
@@ -177,9 +235,11 @@ class Attend(nn.Module):
 
 @pytest.mark.parametrize("backend", ["openvino", "torch"])
 def test_a_network_of_several_inputs_or_of_a_free_length_cannot_be_compiled(backend: BackendName) -> None:
-    spec = CompileSpec((Input((8,)), Input((5, 8), free=(0,))), "float32", 1)
-    compiled, choice = compile_network(Attend(), spec, backend=backend)
-    assert choice.error < 1e-4
+    inputs = Input((8,)), Input((5, 8), free=(0,))
+    attend = Recipe("attend", {}, lambda: Source(Attend(), inputs))
+    served = compile_network(attend, threads=1, backend=backend)
+    compiled = served.run
+    assert served.choice.error < 1e-4
     random = np.random.default_rng(1)
     for rows, length in ((1, 5), (3, 9)):
         query, features = (random.standard_normal(shape, np.float32) for shape in ((rows, 8), (rows, length, 8)))

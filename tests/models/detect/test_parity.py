@@ -7,9 +7,10 @@ import onnx
 import pytest
 import torch
 
-from models.backends import FromPixels
-from models.detect import YOLOX, YOLOXDetector
+from models.backends.pixels import FromPixels
 from models.detect.letterbox import letterbox
+from models.detect.yolox import YOLOX
+from models.detect.yolox_task import YOLOXDetector
 from models.formats import onnx as onnx_format
 from models.tasks import Float, Image
 from tests.oracles.onnxruntime_chain import HEADS, Chain, session, yolox_heads

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.detect import VARIANTS, YOLOV3
+from models.detect.yolov3 import VARIANTS, YOLOV3
 from models.detect.yolov3_task import decode
 from models.errors import CheckpointError
 from models.formats import darknet

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from models.backends import FromPixels
-from models.detect import VARIANTS, YOLOV3, YOLOV3Detector, load_yolov3, yolov3_detector
+from models.backends.pixels import FromPixels
 from models.detect.letterbox import place
-from models.detect.yolov3_task import DARKNET, OPENMMLAB, Padding
+from models.detect.yolov3 import VARIANTS, YOLOV3
+from models.detect.yolov3_task import DARKNET, OPENMMLAB, Padding, YOLOV3Detector, load_yolov3, yolov3_detector
 from models.errors import CheckpointError
 from models.serving import DetectorOptions
 from models.tasks import Boxes, Float, Image

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.detect import SCALES, YOLOX, Scale
+from models.detect.csp_darknet import Scale
+from models.detect.yolox import SCALES, YOLOX
 from models.errors import CheckpointError
 from models.layers import fuse
 from tests.models.golden import assert_close, eager, pixels, published_state

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from models.backends import FromPixels
-from models.detect import YOLOX, Scale, YOLOXDetector
+from models.backends.pixels import FromPixels
+from models.detect.csp_darknet import Scale
+from models.detect.yolox import YOLOX
+from models.detect.yolox_task import YOLOXDetector
 from models.tasks import Float, Image
 
 SIZE = (480, 640)

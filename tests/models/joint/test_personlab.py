@@ -10,8 +10,8 @@ from torch import Tensor
 
 from models.errors import CheckpointError
 from models.formats import tensorflow
-from models.joint import PersonLab, load_personlab
-from models.joint.personlab import EDGES, TO_COCO, from_slim
+from models.joint.personlab import EDGES, TO_COCO, PersonLab, from_slim
+from models.joint.personlab_task import load_personlab
 from models.loading import load_state
 from models.serving import Weights
 from models.zoo import ModelEntry

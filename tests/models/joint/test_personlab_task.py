@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.joint import PersonLab, PersonLabDetector, personlab_detector
-from models.joint.personlab import TO_COCO
-from models.joint.personlab_task import extents
+from models.joint.personlab import TO_COCO, PersonLab
+from models.joint.personlab_task import PersonLabDetector, extents, personlab_detector
 from models.serving import DetectorOptions
 from models.tasks import Boxes
 from tests.models.compiling import EagerCompile, weights_of

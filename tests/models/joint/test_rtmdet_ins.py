@@ -11,7 +11,8 @@ import torch
 from models.cspnext import Scale
 from models.detect.rtmdet import SCALES, RTMDet
 from models.errors import CheckpointError
-from models.joint import RTMDetIns, RTMDetInsDetector, rtmdet_ins_detector
+from models.joint.rtmdet_ins import RTMDetIns
+from models.joint.rtmdet_ins_task import RTMDetInsDetector, rtmdet_ins_detector
 from models.serving import DetectorOptions
 from models.tasks import Float, Image
 from tests.models.compiling import EagerCompile, weights_of
@@ -130,8 +131,9 @@ def test_nobody_in_sight_and_sixty_people_in_one_batch_get_mixed_up() -> None:
 
 def test_openvino_bakes_the_number_of_images_in() -> None:
     pytest.importorskip("openvino")
-    from models.backends import CompileSpec, FromPixels, Input
+    from models.backends import CompileSpec, Input
     from models.backends.openvino import OpenVINOBackend
+    from models.backends.pixels import FromPixels
 
     torch.manual_seed(0)
     net = scrambled(RTMDetIns(Scale(1 / 6, 1 / 8), 1)).fuse()

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from models.detect.csp_darknet import Scale
 from models.errors import CheckpointError
-from models.joint import RTMO, RTMODetector, rtmo_detector
-from models.joint.rtmo import SCALES
+from models.joint.rtmo import RTMO, SCALES
+from models.joint.rtmo_task import RTMODetector, rtmo_detector
 from models.serving import DetectorOptions
 from models.tasks import Float, Image
 from tests.models.compiling import EagerCompile, weights_of
@@ -212,8 +212,9 @@ def test_a_published_file_does_not_become_a_detector_that_gives_keypoints(tmp_pa
 
 def test_openvino_bakes_the_number_of_images_or_people_in() -> None:
     pytest.importorskip("openvino")
-    from models.backends import CompileSpec, FromPixels, Input
+    from models.backends import CompileSpec, Input
     from models.backends.openvino import OpenVINOBackend
+    from models.backends.pixels import FromPixels
 
     torch.manual_seed(0)
     net, dcc = scrambled(RTMO(SMALL)).fuse().parted()

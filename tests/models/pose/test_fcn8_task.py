@@ -8,9 +8,8 @@ import torch
 
 from models.backends import Input
 from models.coco import MIRRORED
-from models.pose import FCN8PoseEstimator, fcn8_pose_estimator
-from models.pose.fcn8_task import JointProbabilities
-from models.segment import FCN8
+from models.pose.fcn8_task import FCN8PoseEstimator, JointProbabilities, fcn8_pose_estimator
+from models.segment.fcn8 import FCN8
 from models.serving import PoseOptions
 from models.tasks import Float, Image
 from tests.models.compiling import EagerCompile, weights_of

@@ -1,21 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
-from models.backends import Input, Precision
+from models.backends import Precision, Source
 from models.build import Builder, Execution
 from models.errors import CheckpointError
-from models.pose import HeatmapEstimator, SimpleBaseline, hourglass_estimator, simplebaseline_estimator
-from models.pose.heatmap_task import PIXELS
-from models.pose.simplebaseline import ATTENTIONS, BLOCKS
+from models.pose.heatmap_task import PIXELS, HeatmapEstimator, hourglass_estimator, simplebaseline_estimator
+from models.pose.simplebaseline import ATTENTIONS, BLOCKS, SimpleBaseline
 from models.pose.skeletons import COCO, MPII, SKELETONS, Skeleton
-from models.serving import PoseOptions
-from models.tasks import Float, Image, Runner
+from models.serving import PoseOptions, Ready
+from models.tasks import Float, Image
 from models.zoo import load_zoo
 from tests.models.compiling import EagerCompile, weights_of
 
@@ -182,9 +181,17 @@ def test_an_entry_of_the_zoo_has_an_argument_that_no_network_knows() -> None:
 )
 def test_arguments_of_the_zoo_do_not_reach_the_network(name: str, outputs: list[tuple[int, ...]]) -> None:
     class Keep(EagerCompile):
-        def __call__(self, network: nn.Module, *inputs: Input, lowest: Precision = "float32", part: str = "") -> Runner:
-            self.networks[part] = network
-            return FindsTheDot()
+        def __call__(
+            self,
+            make: Callable[[], Source],
+            *,
+            size: tuple[int, ...] = (),
+            lowest: Precision = "float32",
+            part: str = "",
+        ) -> Ready:
+            source = make()
+            self.networks[part] = source.network
+            return Ready(FindsTheDot(), source.inputs)
 
     build, compiled = simplebaseline_estimator if "simple" in name else hourglass_estimator, Keep()
     with torch.device("meta"):  # without memory

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from models.errors import CheckpointError
 from models.formats import pth
-from models.pose import Hourglass52, StackedHourglass
+from models.pose.hourglass import StackedHourglass
+from models.pose.hourglass52 import Hourglass52
 from models.pose.published import hourglass52_names
 from models.residual import fold
 from tests.oracles.filled import fill, filled

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from models.backends import FromPixels
+from models.backends.pixels import FromPixels
 from models.formats import onnx as onnx_format
-from models.pose import RTMPose, RTMPoseEstimator
 from models.pose.crops import Crops
+from models.pose.rtmpose import RTMPose
+from models.pose.rtmpose_task import RTMPoseEstimator
 from models.tasks import Float, Image
 from tests.oracles.onnxruntime_chain import MEAN, STD, Chain, session
 from tests.oracles.pretrained import RTMPOSE, YOLOX, pretrained, real_frames

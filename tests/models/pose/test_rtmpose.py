@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.cspnext import Scale
 from models.errors import CheckpointError
 from models.formats.onnx import OnnxGraph
 from models.layers import fuse
-from models.pose import SCALES, RTMPose, Scale
+from models.pose.rtmpose import SCALES, RTMPose
 from tests.models.graphs import exported, scrambled
 
 TINY = Scale(1 / 3, 1 / 8)

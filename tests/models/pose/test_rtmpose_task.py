@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from models.backends import FromPixels
+from models.backends.pixels import FromPixels
+from models.cspnext import Scale
 from models.errors import CheckpointError
-from models.pose import RTMPose, RTMPoseEstimator, Scale, load_rtmpose, rtmpose_estimator
+from models.pose.rtmpose import RTMPose
+from models.pose.rtmpose_task import RTMPoseEstimator, load_rtmpose, rtmpose_estimator
 from models.serving import PoseOptions
 from models.tasks import Float, Image
 from tests.models.compiling import EagerCompile, weights_of

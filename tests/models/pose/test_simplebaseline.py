@@ -12,9 +12,8 @@ from torch import Tensor
 
 from models.errors import CheckpointError
 from models.formats import pth
-from models.pose import SimpleBaseline
 from models.pose.published import simplebaseline_names
-from models.pose.simplebaseline import ATTENTIONS, BLOCKS, Attention
+from models.pose.simplebaseline import ATTENTIONS, BLOCKS, Attention, SimpleBaseline
 from models.residual import fold
 from tests.oracles.filled import fill
 from tests.oracles.heatmap_networks import example

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from models.backends import CompileSpec, FromPixels, Input
+from models.backends import CompileSpec, Input
+from models.backends.pixels import FromPixels
 from models.errors import CheckpointError
 from models.formats.tflite import TfliteGraph
-from models.segment import VARIANTS, BlazePose, blazepose, load_tflite
+from models.segment import blazepose
+from models.segment.blazepose import VARIANTS, BlazePose, load_tflite
 from tests.models.segment.tflite_graphs import converted, randomized
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from models.backends import FromPixels
-from models.segment import BlazePose, BlazePoseSegmenter
+from models.backends.pixels import FromPixels
+from models.segment.blazepose import BlazePose
+from models.segment.blazepose_task import BlazePoseSegmenter
 from models.tasks import Float, Image, Window
 from tests.models.segment.people import boxes_of, standing
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from models.build import Builder, Execution
-from models.segment import ContourSegmenter
-from models.segment.contour import draw, nearest_edges
+from models.segment.contour import ContourSegmenter, draw, nearest_edges
 from models.tasks import Bool, Float, Image, Window
 from models.zoo import load_zoo
 from tests.models.segment.people import boxes_of, standing

@@ -10,8 +10,8 @@ import torch
 
 from models.errors import CheckpointError
 from models.layers import fuse
-from models.segment import EISeg, load_eiseg, load_pdiparams
-from models.segment.eiseg import paddle_names
+from models.segment.eiseg import EISeg, load_pdiparams, paddle_names
+from models.segment.eiseg_task import load_eiseg
 from tests.models.compiling import weights_of
 from tests.oracles.filled import fill
 from tests.oracles.paddle_eiseg import clicks, pdiparams, picture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.segment import EISegSegmenter, eiseg_segmenter
+from models.segment.eiseg_task import EISegSegmenter, eiseg_segmenter
 from models.tasks import Float, Image, Window
 from tests.models.compiling import EagerCompile, weights_of
 from tests.models.segment.people import boxes_of, standing

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.detect import SCALES, YOLOX
+from models.detect.yolox import SCALES, YOLOX
 from models.errors import CheckpointError
-from models.segment import FCN8, load_fcn8
-from models.segment.fcn8 import Layout, from_torchvision
+from models.segment.fcn8 import FCN8, Layout, from_torchvision
+from models.segment.fcn8_task import load_fcn8
 from models.serving import Weights
 from models.zoo import ModelEntry, load_zoo
 from tests.oracles.fcn8_golden import CHANNELS, CLASSES, GOLDEN, HIDDEN, picture

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from models.backends import Input
-from models.segment import FCN8, FCN8Segmenter, fcn8_segmenter
-from models.segment.fcn8_task import PersonLogit
+from models.segment.fcn8 import FCN8
+from models.segment.fcn8_task import FCN8Segmenter, PersonLogit, fcn8_segmenter
 from models.tasks import Float, Image, Window
 from tests.models.compiling import EagerCompile, weights_of
 from tests.oracles.filled import fill

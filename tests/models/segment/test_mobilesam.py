@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.backends import FromPixels
+from models.backends.pixels import FromPixels
 from models.errors import CheckpointError
-from models.segment import MobileSAM, load_mobilesam
+from models.segment.mobilesam import MobileSAM, load_mobilesam
 from models.tasks import Float
 from tests.models.compiling import weights_of
 from tests.oracles.filled import fill

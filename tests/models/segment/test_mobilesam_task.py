@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from models.segment import MobileSAMSegmenter, mobilesam_segmenter
-from models.segment.mobilesam_task import View, windows
+from models.segment.mobilesam_task import MobileSAMSegmenter, View, mobilesam_segmenter, windows
 from models.tasks import Float, Image, Window
 from tests.models.compiling import EagerCompile, weights_of
 

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from models.backends import FromPixels
-from models.segment import BlazePose, BlazePoseSegmenter, load_tflite, roi
+from models.backends.pixels import FromPixels
+from models.segment import roi
+from models.segment.blazepose import BlazePose, load_tflite
+from models.segment.blazepose_task import BlazePoseSegmenter
 from models.tasks import Bool, Float, Image, Window
 from tests.oracles.onnxruntime_chain import Chain
 from tests.oracles.pretrained import RTMPOSE, YOLOX, pretrained, real_frames

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from models.detect import SCALES, YOLOX
+from models.detect.yolox import SCALES, YOLOX
 from models.errors import CheckpointError
 from models.residual import fold
-from models.segment import Pose2Seg, load_pose2seg
-from models.segment.pose2seg import FeaturesLast, FromAligned
+from models.segment.pose2seg import FeaturesLast, FromAligned, Pose2Seg
+from models.segment.pose2seg_task import load_pose2seg
 from tests.models.compiling import weights_of
 from tests.oracles.filled import fill
 from tests.oracles.pose2seg_golden import GOLDEN, tensor

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from models.backends import Input
-from models.segment import Pose2Seg, Pose2SegSegmenter, load_pose2seg, pose2seg_segmenter
+from models.segment.pose2seg import Pose2Seg
+from models.segment.pose2seg_task import Pose2SegSegmenter, load_pose2seg, pose2seg_segmenter
 from models.segment.pose_templates import load_templates, save_templates
 from models.tasks import Float, Image, Window
 from tests.models.compiling import EagerCompile, weights_of

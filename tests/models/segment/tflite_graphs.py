@@ -7,7 +7,7 @@ import torch
 from torch import fx, nn
 
 from models.formats.tflite import TfliteGraph, TfliteOperator, TfliteTensor
-from models.segment import BlazePose
+from models.segment.blazepose import BlazePose
 
 
 def converted(network: BlazePose, seed: int = 0) -> TfliteGraph:
