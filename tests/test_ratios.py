@@ -15,9 +15,13 @@ from filterpy.kalman import KalmanFilter
 from models.build import Builder, Execution
 from models.zoo import load_zoo
 from stream.bench import bench_pipeline
+from stream.config import TrackConfig
 from stream.settings import load_config
+from stream.tracking import Tracker
 from stream.tracking.kalman import BoxFilter
+from stream.types import People
 from tests.oracles.pretrained import RTMPOSE, pretrained, real_frames
+from tests.stream.tracking.scenes import people, person
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -34,28 +38,28 @@ def seconds(action: Callable[[], object]) -> float:
     return min(times)
 
 
-def textbook() -> KalmanFilter:
-    """One coordinate of a box, as filterpy has it."""
-    made = KalmanFilter(dim_x=2, dim_z=1)
-    made.F = np.array([[1.0, 0.04], [0.0, 1.0]])
-    made.H = np.array([[1.0, 0.0]])
-    made.Q = Q_continuous_white_noise(2, 0.04, 1.0)
+def textbook(coordinates: int = 1) -> KalmanFilter:
+    """Coordinates of a box, each with its rate, as filterpy has it."""
+    made = KalmanFilter(dim_x=2 * coordinates, dim_z=coordinates)
+    made.F = np.kron(np.eye(coordinates), [[1.0, 0.04], [0.0, 1.0]])
+    made.H = np.kron(np.eye(coordinates), [1.0, 0.0])
+    made.Q = np.kron(np.eye(coordinates), Q_continuous_white_noise(2, 0.04, 1.0))
     return made
 
 
 def test_the_filter_of_a_hundred_people_is_no_faster_than_a_loop_over_them() -> None:
-    people = 100
-    boxes = np.random.default_rng(0).uniform(0, 500, (people, 4))
+    count = 100
+    boxes = np.random.default_rng(0).uniform(0, 500, (count, 4))
     boxes[:, 2:] += boxes[:, :2] + 50
     ours = BoxFilter(0.35, 0.05)
     state = ours.initiate(boxes)
-    rows = np.arange(people)
+    rows = np.arange(count)
 
     def all_at_once() -> None:
         ours.predict(state, 0.04)
         ours.correct(state, rows, boxes)
 
-    loop = [textbook() for _ in range(4 * people)]
+    loop = [textbook() for _ in range(4 * count)]
 
     def one_by_one() -> None:
         for each, value in zip(loop, boxes.ravel().tolist(), strict=True):
@@ -63,6 +67,40 @@ def test_the_filter_of_a_hundred_people_is_no_faster_than_a_loop_over_them() -> 
             each.update(value)
 
     assert seconds(all_at_once) * 20 < seconds(one_by_one)
+
+
+def walk(count: int, frames: int = 40) -> list[People]:
+    """So many people in rows and columns who all walk to the right, 25 frames a second."""
+    places = [(190 * (n % 10) + 60, 105 * (n // 10) + 60) for n in range(count)]
+    return [
+        people(*(person(x + frame, y, height=100, pose=n) for n, (x, y) in enumerate(places)))
+        for frame in range(frames)
+    ]
+
+
+def follow(walkers: list[People]) -> None:
+    """The whole tracker with its default settings."""
+    tracker = Tracker(TrackConfig())
+    for frame, found in enumerate(walkers):
+        assert len(tracker.update(found, frame / 25)) == len(found)
+
+
+def test_following_six_people_costs_more_than_a_loop_of_filters_alone() -> None:
+    walkers = walk(6)
+
+    def loop() -> None:
+        filters = [textbook(coordinates=4) for _ in range(6)]
+        for found in walkers:
+            for each, box in zip(filters, found.boxes, strict=True):
+                each.predict()
+                each.update(box)
+
+    assert seconds(lambda: follow(walkers)) < seconds(loop)
+
+
+def test_following_a_hundred_people_is_a_loop_over_them() -> None:
+    six, hundred = walk(6), walk(100)
+    assert seconds(lambda: follow(hundred)) < 8 * seconds(lambda: follow(six))
 
 
 @pytest.mark.weights

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from models.coco import AREA_OF_BOX
 from stream.tracking.similarity import box_similarity, keypoint_similarity
-from stream.types import Bool, Float
+from stream.types import Bool, Float, Int
 
 Double: TypeAlias = npt.NDArray[np.float64]
+Rows: TypeAlias = npt.NDArray[np.intp]
 
 SURE = 0.3
 """Score from which a keypoint says something of where its person is."""
@@ -27,6 +28,24 @@ AS_EXPECTED = 0.4
 
 SAME = 0.8
 """Similarity (OKS) from which two tracks show one person."""
+
+
+class Followed(NamedTuple):
+    """The M people who were seen last: their tracks, expected boxes, and what is known of them.
+
+    Attributes:
+        rows: intp [M], of the tracker. boxes: float32 [M, 4], where they should be.
+        age: int64 [M], in how many frames nobody looked at them. ids: int64 [M], `UNTRACKED` of newcomers.
+    """
+
+    rows: Rows
+    boxes: Float
+    age: Int
+    ids: Int
+
+    def only(self, which: Bool | Rows) -> Followed:
+        """Some of them."""
+        return Followed(self.rows[which], self.boxes[which], self.age[which], self.ids[which])
 
 
 def moved(keypoints: Float, boxes: Double, to: Double) -> Double:

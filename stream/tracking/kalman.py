@@ -29,6 +29,12 @@ _SIZE_RATE = 0.3
 _SIZE_ERROR = 2.0
 """Error of a size relative to that of a centre, as w = x2 - x1, cx = (x1 + x2) / 2, and the edges err independently."""
 
+_CENTRE_AND_SIZE = np.array([[0.5, 0, -1, 0], [0, 0.5, 0, -1], [0.5, 0, 1, 0], [0, 0.5, 0, 1]])
+"""Makes cx, cy, w, h of x1, y1, x2, y2, multiplied from the right."""
+
+_CORNERS = np.linalg.inv(_CENTRE_AND_SIZE)
+"""And back."""
+
 
 class BoxFilter:
     """The noise model, and the three steps of the filter.
@@ -39,42 +45,53 @@ class BoxFilter:
     """
 
     def __init__(self, motion_noise: float, box_noise: float) -> None:
-        sizes, errors = np.array([1, 1, _SIZE_RATE, _SIZE_RATE]), np.array([1, 1, _SIZE_ERROR, _SIZE_ERROR])
+        sizes, errors = np.array([[1, 1, _SIZE_RATE, _SIZE_RATE]]), np.array([[1, 1, _SIZE_ERROR, _SIZE_ERROR]])
         self._acceleration = (motion_noise * sizes) ** 2
         self._error = (box_noise * errors) ** 2
         self._initial_rate = (_INITIAL_SPEED * sizes) ** 2
 
     def initiate(self, boxes: Double) -> State:
         """The state of new tracks, first seen at `boxes`, float64 [T, 4] as x1, y1, x2, y2."""
-        values = _centre_and_size(boxes)
+        values = boxes.dot(_CENTRE_AND_SIZE)
         squared_height = _squared_height(values)
         nothing = np.zeros_like(values)
-        return np.stack([values, nothing, self._error * squared_height, nothing, self._initial_rate * squared_height])
+        return np.stack(
+            [values, nothing, squared_height.dot(self._error), nothing, squared_height.dot(self._initial_rate)]
+        )
 
     def predict(self, state: State, dt: float) -> None:
-        """Carries the state on by `dt` seconds, in place: P = F P F' + Q."""
-        value, rate, var, cov, rate_var = state
-        q = self._acceleration * _squared_height(value)
-        value += dt * rate
-        np.maximum(value[:, 2:], 1.0, out=value[:, 2:])  # no box shrinks below a pixel
-        var += dt * (2 * cov + dt * rate_var + dt**2 / 3 * q)
-        cov += dt * (rate_var + dt / 2 * q)
-        rate_var += dt * q
+        """Carries the state on by `dt` seconds, in place.
+
+        P = F P F' + Q, in which all entries are linear in those of P and in the spectral density of the acceleration.
+        """
+        density = _squared_height(state[0]).dot(self._acceleration)
+        transition = np.array(
+            [
+                [1.0, dt, 0.0, 0.0, 0.0, 0.0],
+                [0.0, 1.0, 0.0, 0.0, 0.0, 0.0],
+                [0.0, 0.0, 1.0, 2 * dt, dt**2, dt**3 / 3],
+                [0.0, 0.0, 0.0, 1.0, dt, dt**2 / 2],
+                [0.0, 0.0, 0.0, 0.0, 1.0, dt],
+            ]
+        )
+        before = np.concatenate([state.reshape(5, -1), density.reshape(1, -1)])
+        state[:] = transition.dot(before).reshape(state.shape)
+        sizes = state[0, :, 2:]
+        np.maximum(sizes, 1.0, out=sizes)  # no box shrinks below a pixel
 
     def correct(self, state: State, rows: npt.NDArray[np.intp], boxes: Double) -> None:
         """Takes the detected `boxes` [M, 4] of the tracks `rows` [M] in, in place: the update of the textbook."""
-        value, rate, var, cov, rate_var = state[:, rows]
-        innovation = _centre_and_size(boxes) - value
-        innovation_var = var + self._error * _squared_height(value)
+        seen = state.take(rows, axis=1)
+        value, rate, var, cov, rate_var = seen
+        innovation = boxes.dot(_CENTRE_AND_SIZE) - value
+        innovation_var = var + _squared_height(value).dot(self._error)
         gain, rate_gain = var / innovation_var, cov / innovation_var
-        kept = 1 - gain
-        state[:, rows] = (
-            value + gain * innovation,
-            rate + rate_gain * innovation,
-            kept * var,
-            kept * cov,
-            rate_var - rate_gain * cov,
-        )
+        value += gain * innovation
+        rate += rate_gain * innovation
+        rate_var -= rate_gain * cov
+        cov -= gain * cov
+        var -= gain * var
+        state[:, rows] = seen
 
     def hold_size(self, state: State, rows: npt.NDArray[np.bool_]) -> None:
         """Lets hidden people keep their size, in place: who was half hidden already seemed to shrink."""
@@ -83,16 +100,10 @@ class BoxFilter:
 
 def to_boxes(state: State) -> Double:
     """The boxes of all tracks, float64 [T, 4] as x1, y1, x2, y2."""
-    value = state[0]
-    half = value[:, 2:] / 2
-    return np.concatenate([value[:, :2] - half, value[:, :2] + half], axis=1)
-
-
-def _centre_and_size(boxes: Double) -> Double:
-    low, high = boxes[:, :2], boxes[:, 2:]
-    return np.concatenate([(low + high) / 2, high - low], axis=1)
+    boxes: Double = state[0].dot(_CORNERS)
+    return boxes
 
 
 def _squared_height(values: Double) -> Double:
-    """float64 [T, 1], to broadcast over the coordinates."""
+    """float64 [T, 1], for each track; times [1, 4] those of the coordinates."""
     return values[:, 3:] ** 2

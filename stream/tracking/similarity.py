@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.coco import SIGMAS
+from stream.types import Float
 
 Double: TypeAlias = npt.NDArray[np.float64]
 
@@ -18,21 +19,24 @@ def box_similarity(a: Double, b: Double) -> Double:
     A person's height hardly changes between two frames, while the box of somebody half hidden behind another is shorter
     or narrower: the heights tell apart whom the overlap alone confuses (as in Hybrid-SORT, Yang et al. 2024).
     """
-    size_a, size_b = a[:, 2:] - a[:, :2], b[:, 2:] - b[:, :2]
-    width = np.minimum(a[:, 2, None], b[:, 2]) - np.maximum(a[:, 0, None], b[:, 0])
-    height = np.minimum(a[:, 3, None], b[:, 3]) - np.maximum(a[:, 1, None], b[:, 1])
-    both = np.maximum(width, 0) * np.maximum(height, 0)
-    union = (size_a[:, 0] * size_a[:, 1])[:, None] + size_b[:, 0] * size_b[:, 1] - both
-    ratio = size_a[:, 1, None] / size_b[:, 1]
-    alike: Double = both / union * np.minimum(ratio, 1 / ratio) ** 2
+    one, other = a.T.copy()[:, :, None], b.T.copy()[:, None]
+    size, other_size = one[2:] - one[:2], other[2:] - other[:2]
+    sides = np.minimum(one[2:], other[2:])
+    sides -= np.maximum(one[:2], other[:2])
+    np.maximum(sides, 0.0, out=sides)
+    both = sides[0] * sides[1]
+    union = size[0] * size[1] + other_size[0] * other_size[1]
+    union -= both
+    ratio = np.minimum(size[1], other_size[1]) / np.maximum(size[1], other_size[1])
+    alike: Double = both / union * ratio**2
     return alike
 
 
-def keypoint_similarity(a: Double, b: Double, areas: Double) -> Double:
+def keypoint_similarity(a: Double | Float, b: Double | Float, areas: Double) -> Double:
     """COCO's object keypoint similarity of P pairs, float64 [P] in 0..1, NaN where no keypoint has a score in both.
 
     Args:
-        a, b: x, y, score of the keypoints, float64 [P, 17, 3]; a keypoint counts by the product of its two scores.
+        a, b: x, y, score of the keypoints, [P, 17, 3]; a keypoint counts by the product of its two scores.
         areas: of the people, square pixels, float64 [P].
     """
     weights = a[:, :, 2] * b[:, :, 2]

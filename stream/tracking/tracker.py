@@ -5,45 +5,25 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import replace
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from models.coco import AREA_OF_BOX
 from stream.config import TrackConfig
-from stream.tracking.association import assign
-from stream.tracking.following import carried, doubled, measured, moved
+from stream.tracking.association import NOBODY, assign_in_stages
+from stream.tracking.following import Followed, carried, doubled, measured, moved
 from stream.tracking.kalman import BoxFilter, to_boxes
 from stream.tracking.similarity import box_similarity, keypoint_similarity
 from stream.tracking.smoothing import KeypointSmoother
 from stream.tracking.tracks import Tracks
-from stream.types import UNTRACKED, Bool, Float, Int, People
+from stream.types import UNTRACKED, Float, People
 
 Double: TypeAlias = npt.NDArray[np.float64]
 Rows: TypeAlias = npt.NDArray[np.intp]
 
-_NOBODY = -1
-
 _log = logging.getLogger(__name__)
-
-
-class Followed(NamedTuple):
-    """The M people who were seen last: their tracks, expected boxes, and what is known of them.
-
-    Attributes:
-        rows: intp [M], of the tracker. boxes: float32 [M, 4], where they should be.
-        age: int64 [M], in how many frames nobody looked at them. confirmed: bool [M].
-    """
-
-    rows: Rows
-    boxes: Float
-    age: Int
-    confirmed: Bool
-
-    def only(self, which: Bool) -> Followed:
-        """Some of them."""
-        return Followed(self.rows[which], self.boxes[which], self.age[which], self.confirmed[which])
 
 
 class Tracker:
@@ -89,12 +69,12 @@ class Tracker:
         people = _usable(people)
         boxes = people.boxes.astype(np.float64)
         begins = self._advance(time)
-        if self._tracks.missed.any() or len(self._tracks) > self._settings.max_tracks:
+        if np.count_nonzero(self._tracks.missed) or len(self._tracks) > self._settings.max_tracks:
             self._forget()
         owners = self._match(people, boxes)
         self._follow(people, boxes, owners)
-        self._begin(people, boxes, owners, begins)
-        self._number()
+        self._begin(people, boxes, owners)
+        self._number(1 if begins else self._settings.confirm_frames)
         result = self._publish(people, owners)
         return result if self._smoother is None else self._smoother.smooth(result, self._clock)
 
@@ -105,7 +85,7 @@ class Tracker:
         tracks, state = self._tracks, self._tracks.state.copy()
         self._filter.predict(state, self._elapsed(time))
         rows = (tracks.missed == 0).nonzero()[0]
-        return Followed(rows, to_boxes(state)[rows].astype(np.float32), tracks.age[rows], tracks.confirmed[rows])
+        return Followed(rows, to_boxes(state)[rows].astype(np.float32), tracks.age[rows], tracks.ids[rows])
 
     def follow(self, rows: Rows, keypoints: Float, time: float, frame_size: tuple[int, int]) -> tuple[People, bool]:
         """The confirmed people of a frame without a detection: some looked at again, the others carried on.
@@ -123,8 +103,7 @@ class Tracker:
         found = self._recognise(rows, keypoints)
         self._tracks.age += 1
         self._tracks.age[found] = 0
-        self._tracks.confirmed |= self._tracks.hits >= self._settings.confirm_frames
-        self._number()
+        self._number(self._settings.confirm_frames)
         people = self._carry_on(found, frame_size)
         if self._settings.predict_seconds:
             people = self._add_predicted(people)
@@ -191,64 +170,54 @@ class Tracker:
             tracks.keep(np.sort(np.argsort(-tracks.seen, kind="stable")[: settings.max_tracks]))
 
     def _match(self, people: People, boxes: Double) -> Rows:
-        """The track of each person, intp [N], or `_NOBODY`."""
+        """The track of each person, intp [N], or `NOBODY`."""
         tracks, settings = self._tracks, self._settings
-        owners = np.full(len(people), _NOBODY)
-        if not len(tracks) or not len(people):
-            return owners
         expected = to_boxes(tracks.state)
         overlap = box_similarity(expected, boxes)
-        similarity = self._mix_in_keypoints(overlap, people, boxes, expected)
-        high = people.scores >= settings.high_score
-        low = ~high & (people.scores >= settings.low_score)
-        stages = (
-            (tracks.confirmed, high, settings.min_overlap),
-            (tracks.confirmed & (tracks.missed == 0), low, settings.min_overlap_low),
-            (~tracks.confirmed, high, settings.min_overlap),
-        )
-        free = np.ones(len(tracks), np.bool_)
-        for candidates, persons, least in stages:
-            rows = (candidates & free).nonzero()[0]
-            columns = (persons & (owners == _NOBODY)).nonzero()[0]
-            if len(rows) and len(columns):
-                pairs = rows[:, None], columns
-                chosen, taken = assign(similarity[pairs], overlap[pairs] >= least)
-                owners[columns[taken]] = rows[chosen]
-                free[rows[chosen]] = False
+        high, low = people.scores >= settings.high_score, people.scores >= settings.low_score
+        settled = tracks.confirmed & (tracks.missed == 0)
+        allowed = overlap >= np.where(high, settings.min_overlap, settings.min_overlap_low)
+        allowed &= high | (settled[:, None] & low)
+
+        owners = np.full(len(people), NOBODY)
+        rows, persons = allowed.nonzero()
+        contested = (np.bincount(rows)[rows] > 1) | (np.bincount(persons)[persons] > 1)
+        owners[persons] = rows
+        if np.count_nonzero(contested):
+            rows, persons = rows[contested], persons[contested]
+            owners[persons] = NOBODY
+            similarity = overlap.copy()
+            similarity[rows, persons] = self._likeness(overlap[rows, persons], rows, persons, people, boxes, expected)
+            stages = (tracks.confirmed, high), (settled, ~high), (~tracks.confirmed, high)
+            assign_in_stages(owners, similarity, allowed, stages)
         return owners
 
-    def _mix_in_keypoints(self, overlap: Double, people: People, boxes: Double, expected: Double) -> Double:
-        """`overlap` [T, N] of tracks and people, mixed with the likeness of their keypoints where people compete."""
+    def _likeness(
+        self, overlap: Double, rows: Rows, persons: Rows, people: People, boxes: Double, expected: Double
+    ) -> Double:
+        """`overlap` [P] of pairs of tracks and people, mixed with the likeness of their keypoints."""
         weight, tracks = self._settings.keypoint_weight, self._tracks
         if not weight or not people.keypoints[:, :, 2].any():
-            return overlap
-        allowed = overlap >= self._settings.min_overlap
-        contested = allowed & ((allowed.sum(axis=1) > 1)[:, None] | (allowed.sum(axis=0) > 1))
-        rows, persons = contested.nonzero()
-        if not len(rows):
             return overlap
         size = boxes[:, 2:] - boxes[:, :2]
         areas = AREA_OF_BOX * size[:, 0] * size[:, 1]
         keypoints = moved(tracks.keypoints, tracks.boxes, expected)
         alike = keypoint_similarity(keypoints[rows], people.keypoints[persons], areas[persons])
-        by_box = overlap[rows, persons]
-        mixed = overlap.copy()
-        mixed[rows, persons] = np.where(np.isnan(alike), by_box, (1 - weight) * by_box + weight * alike)
-        return mixed
+        return np.where(np.isnan(alike), overlap, (1 - weight) * overlap + weight * alike)
 
     def _follow(self, people: People, boxes: Double, owners: Rows) -> None:
         """Takes the matched people into their tracks, and notes who is missing."""
         tracks = self._tracks
-        found = (owners != _NOBODY).nonzero()[0]
-        rows = owners[found]
-        self._filter.correct(tracks.state, rows, boxes[found])
+        found = (owners != NOBODY).nonzero()[0]
+        rows, seen = owners.take(found), boxes.take(found, axis=0)
+        self._filter.correct(tracks.state, rows, seen)
         tracks.missed += 1
         tracks.missed[rows] = 0
         tracks.age[rows] = 0
-        tracks.scores[rows] = people.scores[found]
-        self._remember(rows, boxes[found], people.keypoints[found])
-        tracks.confirmed |= tracks.hits >= self._settings.confirm_frames
-        self._filter.hold_size(tracks.state, tracks.missed > 0)
+        tracks.scores[rows] = people.scores.take(found)
+        self._remember(rows, seen, people.keypoints.take(found, axis=0))
+        if np.count_nonzero(tracks.missed):
+            self._filter.hold_size(tracks.state, tracks.missed > 0)
 
     def _remember(self, rows: Rows, boxes: Double, keypoints: Float) -> None:
         """Takes in how the people of these tracks were seen just now."""
@@ -258,9 +227,9 @@ class Tracker:
         tracks.boxes[rows] = boxes
         tracks.keypoints[rows] = keypoints
 
-    def _begin(self, people: People, boxes: Double, owners: Rows, confirmed: bool) -> None:
+    def _begin(self, people: People, boxes: Double, owners: Rows) -> None:
         """Begins tracks for the people with high scores who have none, and enters them into `owners`."""
-        new = ((owners == _NOBODY) & (people.scores >= self._settings.high_score)).nonzero()[0]
+        new = ((owners == NOBODY) & (people.scores >= self._settings.high_score)).nonzero()[0]
         if not len(new):
             return
         owners[new] = len(self._tracks) + np.arange(len(new))
@@ -268,33 +237,35 @@ class Tracker:
             Tracks.new(
                 state=self._filter.initiate(boxes[new]),
                 now=self._clock,
-                confirmed=confirmed or self._settings.confirm_frames == 1,
                 scores=people.scores[new],
                 boxes=boxes[new],
                 keypoints=people.keypoints[new],
             )
         )
 
-    def _number(self) -> None:
-        """Gives the newly confirmed their ids, which so count people and not false alarms."""
-        new = (self._tracks.confirmed & (self._tracks.ids == UNTRACKED)).nonzero()[0]
-        self._tracks.ids[new] = self._next_id + np.arange(len(new))
-        self._next_id += len(new)
+    def _number(self, confirm_frames: int) -> None:
+        """Confirms who was seen in so many frames: gives them ids, which so count people and not false alarms."""
+        tracks = self._tracks
+        new = ((tracks.ids == UNTRACKED) & (tracks.hits >= confirm_frames)).nonzero()[0]
+        if len(new):
+            tracks.ids[new] = self._next_id + np.arange(len(new))
+            self._next_id += len(new)
 
     def _publish(self, people: People, owners: Rows) -> People:
         """Everybody who is seen and confirmed, and if asked for those who were seen lately."""
         tracks = self._tracks
-        persons = (owners != _NOBODY).nonzero()[0]
-        persons = persons[tracks.confirmed[owners[persons]]]
-        rows = owners[persons]
+        persons = (owners != NOBODY).nonzero()[0]
+        persons = persons[tracks.confirmed.take(owners.take(persons))]
+        rows = owners.take(persons)
+        state = tracks.state.take(rows, axis=1)
         seen = People(
-            boxes=to_boxes(tracks.state)[rows].astype(np.float32),
-            scores=people.scores[persons],
-            keypoints=people.keypoints[persons],
-            ids=tracks.ids[rows],
-            masks=tuple(people.masks[person] for person in persons) if people.masks else (),
+            boxes=to_boxes(state).astype(np.float32),
+            scores=people.scores.take(persons),
+            keypoints=people.keypoints.take(persons, axis=0),
+            ids=tracks.ids.take(rows),
+            masks=tuple(people.masks[person] for person in persons.tolist()) if people.masks else (),
             predicted=np.zeros(len(rows), np.bool_),
-            velocity=tracks.state[1, rows, :2].astype(np.float32),
+            velocity=state[1, :, :2].astype(np.float32),
             frame_size=people.frame_size,
         )
         return self._add_predicted(seen) if self._settings.predict_seconds else seen
@@ -323,7 +294,7 @@ def _usable(people: People) -> People:
     """`people` without those whose box is empty or not finite: one of them would spoil the filter for good."""
     size = people.boxes[:, 2:] - people.boxes[:, :2]
     sound = (size > 0) & (size < np.inf)
-    if sound.all():
+    if np.count_nonzero(sound) == sound.size:
         return people
     good = sound[:, 0] & sound[:, 1]
     _log.warning("Dropped %d people with an empty or infinite box.", len(people) - int(good.sum()))

@@ -25,7 +25,6 @@ class Tracks:
         hits: int64 [T], in how many frames each was seen.
         missed: int64 [T], in how many frames each has not been seen since; 0: seen in the newest frame.
         age: int64 [T], in how many frames nobody has looked at each, though there was no reason to doubt.
-        confirmed: bool [T], whether each is taken for a person and published.
         scores: float32 [T], boxes: float64 [T, 4], keypoints: float32 [T, 17, 3], as they were last seen.
     """
 
@@ -35,13 +34,12 @@ class Tracks:
     hits: Int
     missed: Int
     age: Int
-    confirmed: Bool
     scores: Float
     boxes: Double
     keypoints: Float
 
     @staticmethod
-    def new(state: State, now: float, confirmed: bool, scores: Float, boxes: Double, keypoints: Float) -> Tracks:
+    def new(state: State, now: float, scores: Float, boxes: Double, keypoints: Float) -> Tracks:
         """Tracks of people seen for the first time."""
         n = len(boxes)
         return Tracks(
@@ -51,7 +49,6 @@ class Tracks:
             hits=np.ones(n, np.int64),
             missed=np.zeros(n, np.int64),
             age=np.zeros(n, np.int64),
-            confirmed=np.full(n, confirmed),
             scores=scores,
             boxes=boxes,
             keypoints=keypoints,
@@ -60,10 +57,16 @@ class Tracks:
     @staticmethod
     def none() -> Tracks:
         nobody = People.none((0, 0))
-        return Tracks.new(np.zeros((5, 0, 4)), 0.0, False, nobody.scores, np.zeros((0, 4)), nobody.keypoints)
+        return Tracks.new(np.zeros((5, 0, 4)), 0.0, nobody.scores, np.zeros((0, 4)), nobody.keypoints)
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def confirmed(self) -> Bool:
+        """Whether each is taken for a person and published, bool [T]."""
+        confirmed: Bool = self.ids != UNTRACKED
+        return confirmed
 
     def keep(self, rows: Bool | npt.NDArray[np.intp]) -> None:
         """Drops all others."""

@@ -65,7 +65,6 @@ def result_record(
     rows = zip(
         people.ids.tolist(), boxes, scores, keypoints, masks, people.predicted.tolist(), velocity, strict=True
     )  # fmt: skip
-    names = ("id", "box", "score", "keypoints", "mask", "predicted", "velocity")
     return {
         "v": list(VERSION),
         "stream": result.stream,
@@ -77,7 +76,18 @@ def result_record(
         "published_at": float(result.published_at),
         "width": int(result.width),
         "height": int(result.height),
-        "people": [dict(zip(names, row, strict=True)) for row in rows],
+        "people": [
+            {
+                "id": number,
+                "box": box,
+                "score": score,
+                "keypoints": places,
+                "mask": mask,
+                "predicted": predicted,
+                "velocity": speed,
+            }
+            for number, box, score, places, mask, predicted, speed in rows
+        ],
     }
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.tracking.association import assign
+from stream.tracking.association import NOBODY, assign, assign_in_stages
 
 Case = tuple[npt.NDArray, npt.NDArray]
 
@@ -61,3 +61,20 @@ def test_no_better_assignment_is_missed(case: Case) -> None:
     n, m = gain.shape
     best = max(sum(gain[row, column] for row, column in enumerate(order)) for order in permutations(range(m), n))
     assert np.isclose(similarity[assign(similarity, allowed)].sum(), best)
+
+
+def test_a_later_stage_takes_nobody_from_an_earlier_one() -> None:
+    similarity = np.array([[0.5, 0.9, 0.8], [0.2, 0.9, 0.7]])
+    everybody, tracks = np.ones(3, np.bool_), np.ones(2, np.bool_)
+    first, second = np.array([True, False]), np.array([True, False, True])
+    owners = np.full(3, NOBODY)
+    assign_in_stages(owners, similarity, np.ones((2, 3), np.bool_), ((first, second), (tracks, everybody)))
+    assert owners.tolist() == [NOBODY, 1, 0]
+
+
+def test_who_has_a_track_already_is_not_given_another_nor_the_track_to_somebody_else() -> None:
+    owners = np.array([1, NOBODY, NOBODY])
+    everybody, tracks = np.ones(3, np.bool_), np.ones(2, np.bool_)
+    assign_in_stages(owners, np.full((2, 3), 0.9), np.ones((2, 3), np.bool_), ((tracks, everybody),))
+    assert owners[0] == 1
+    assert sorted(owners[1:].tolist()) == [NOBODY, 0]
