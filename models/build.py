@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from models.backends import BackendName, Choice, Input, Precision, PrecisionName, Source, compile_network
+from models.backends import Backend, BackendName, Choice, Input, Precision, PrecisionName, Source, compile_network
 from models.backends.base import Facts, Recipe
 from models.backends.cache import EngineCache, code_fingerprint
 from models.errors import WeightsError
@@ -64,6 +64,9 @@ Wrap = Callable[[str, TensorRunner, tuple[Input, ...]], TensorRunner]
 
 It is told the role, or "role/part" where that has several networks, and the network's inputs."""
 
+Candidates = Callable[[str], "Iterable[Backend] | None"]
+"""The backends that a network may run on, told the same name; None for all there are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Execution:
@@ -83,6 +86,7 @@ class Builder:
         progress: told of downloads.
         wrap: see `Wrap`.
         engines: where compiled networks are kept.
+        candidates: the backends that the network of this role, or "role/part", may run on; None: all there are.
 
     Attributes:
         choices: how each network that was built runs, and why: role, or "role/part" -> choice.
@@ -101,6 +105,7 @@ class Builder:
         progress: Progress | None = None,
         wrap: Wrap | None = None,
         engines: EngineCache | None = None,
+        candidates: Candidates | None = None,
     ) -> None:
         self.choices: dict[str, Choice] = {}
         self._zoo = zoo
@@ -108,6 +113,7 @@ class Builder:
         self._progress = progress
         self._wrap = wrap or (lambda _name, runner, _inputs: runner)
         self._engines = engines or EngineCache(cache_dir(cache) / "engines")
+        self._candidates = candidates or (lambda _name: None)
 
     def detector(
         self, name: str, execution: Execution, options: DetectorOptions, weights: str = PRETRAINED
@@ -152,18 +158,24 @@ class Builder:
 
     def _compiler(self, role: Role, weights: Weights, execution: Execution) -> Compile:
         def compile_part(
-            make: Callable[[], Source], *, size: tuple[int, ...] = (), lowest: Precision = "float32", part: str = ""
+            make: Callable[[], Source],
+            *,
+            size: tuple[int, ...] = (),
+            lowest: Precision = "float32",
+            batch: int = 1,
+            part: str = "",
         ) -> Ready:
             title = f"{weights.entry.name}-{part}" if part else weights.entry.name
-            recipe = Recipe(title, {**_identity(weights), "part": part, "size": list(size)}, make, lowest)
+            name = f"{role}/{part}" if part else role
+            recipe = Recipe(title, {**_identity(weights), "part": part, "size": list(size)}, make, lowest, batch)
             served = compile_network(
                 recipe,
                 threads=execution.threads,
                 backend=execution.backend,
                 precision=execution.precision,
+                candidates=self._candidates(name),
                 cache=None if weights.path is None else self._engines,  # random weights are not worth it
             )
-            name = f"{role}/{part}" if part else role
             self.choices[name] = served.choice
             return Ready(self._wrap(name, served.run, served.inputs), served.inputs)
 

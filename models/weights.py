@@ -16,7 +16,6 @@ import filelock
 import platformdirs
 import requests
 
-from models.archives import fetch_from_index, fetch_from_zip
 from models.errors import WeightsError
 from models.transfer import DamagedError, Report, SourceError, download
 from models.zoo import Entry, IndexSource, UrlSource
@@ -187,6 +186,8 @@ def _deliver(
 
 
 def _take(session: requests.Session, source: UrlSource | IndexSource, workspace: Path, report: Report) -> Path:
+    from models.archives import fetch_from_index, fetch_from_zip  # slow to import, and seldom needed
+
     if isinstance(source, IndexSource):
         return fetch_from_index(session, source, workspace, report)
     if source.member is not None:

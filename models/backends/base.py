@@ -19,7 +19,13 @@ from models.backends.cache import Value
 if TYPE_CHECKING:
     from torch import nn
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "float16", "bfloat16", "int8"]
+"""In which layers compute, most exact first."""
+
+Outputs: TypeAlias = tuple[npt.NDArray[np.float32], ...]
+
+Judge: TypeAlias = Callable[[Outputs, Outputs], str]
+"""Is given a network's outputs and what they are in eager float32; says where they differ too much, else nothing."""
 
 Facts: TypeAlias = Mapping[str, Value]
 """What tells something from others of its kind."""
@@ -27,6 +33,14 @@ Facts: TypeAlias = Mapping[str, Value]
 
 class BackendUnavailableError(Exception):
     """This backend cannot run on this machine, or not in this precision; the message says why."""
+
+
+class NotCalibratedError(BackendUnavailableError):
+    """This backend could run the network in int8, had somebody calibrated it."""
+
+
+class NotMeantError(BackendUnavailableError):
+    """This backend is not meant for this machine or this network: nothing is amiss, and nobody has to be warned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +70,12 @@ class Source:
     Attributes:
         network: maps tensors with B rows, in the order of `inputs`, to one tensor or a tuple of them, all with B rows.
         inputs: what it is given at every call.
+        judge: of what its outputs mean, see `models.agreement`; None where relative errors have to do.
     """
 
     network: nn.Module
     inputs: tuple[Input, ...]
+    judge: Judge | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,12 +87,14 @@ class Recipe:
         identity: all that decides what `make` makes: weights, architecture, arguments.
         make: makes it; not called where its compiled form is kept.
         lowest: the lowest precision that is known to keep its accuracy.
+        batch: rows of a typical batch.
     """
 
     name: str
     identity: Facts
     make: Callable[[], Source]
     lowest: Precision = "float32"
+    batch: int = 1
 
 
 @dataclass(frozen=True, slots=True)

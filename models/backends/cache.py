@@ -7,12 +7,13 @@ import functools
 import hashlib
 import json
 import logging
+import os
 import re
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +31,9 @@ Value: TypeAlias = "str | int | float | bool | Sequence[Value] | Mapping[str, Va
 
 Build = Callable[[Path], Mapping[str, Any]]
 """Writes an engine's files into the empty folder it is given; returns facts about it, such as JSON can hold."""
+
+KEPT = 8
+"""Engines of one name at most: sizes of input, weights, and what an older version of this package has left."""
 
 _LOCK_TIMEOUT = 1800.0
 """Seconds to wait for another process that builds the same engine: longer than the slowest build known."""
@@ -131,6 +135,8 @@ class EngineCache:
         if not place.exists():
             return None
         try:
+            with suppress(OSError):  # on a disk that can only be read nothing is removed either
+                os.utime(place / SIDECAR)
             return Engine(place, _verified(place, key).facts, fresh=False)
         except _InvalidError as reason:
             log.warning("the engine in %s is not used: %s", place, reason)
@@ -157,7 +163,9 @@ class EngineCache:
                 if found is not None:
                     return found
                 self._sweep()
-                return _build_in(place, name, key, build)
+                built = _build_in(place, name, key, build)
+                self._prune(name)
+                return built
         except OSError as error:  # filelock.Timeout is one
             reason = "another process never ends building it" if isinstance(error, filelock.Timeout) else error.strerror
             log.warning(
@@ -178,7 +186,7 @@ class EngineCache:
                 yield place, str(reason)
 
     def _place(self, name: str, key: EngineKey) -> Path:
-        return self.folder / f"{re.sub(r'[^A-Za-z0-9_-]+', '-', name)}-{key.digest[:16]}"
+        return self.folder / f"{_stem(name)}-{key.digest[:16]}"
 
     @contextmanager
     def _locked(self, place: Path) -> Iterator[Path]:
@@ -201,6 +209,13 @@ class EngineCache:
                     shutil.rmtree(part, ignore_errors=True)
             except filelock.Timeout:
                 continue
+
+    def _prune(self, name: str) -> None:
+        """Remove engines of this name that have not been asked for the longest, so that versions do not pile up."""
+        places = self.folder.glob(f"{_stem(name)}-{16 * '[0-9a-f]'}/{SIDECAR}")
+        for old in [used.parent for used in sorted(places, key=lambda sidecar: sidecar.stat().st_mtime)[:-KEPT]]:
+            log.info("removing %s: %d newer engines are kept for the same network", old, KEPT)
+            shutil.rmtree(old, ignore_errors=True)
 
 
 @functools.cache
@@ -269,6 +284,10 @@ def _verified(place: Path, key: EngineKey) -> Record:
 def _fingerprint(path: Path) -> dict[str, str | int]:
     with path.open("rb") as file:
         return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": path.stat().st_size}
+
+
+def _stem(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name)
 
 
 def _lock_of(place: Path) -> Path:

@@ -8,6 +8,24 @@ from torch import Tensor, nn
 from models.tasks import PixelFormat
 
 
+class Normalise(nn.Module):
+    """Pixels, uint8 [B, H, W, 3] BGR, as `wanted` says: float32 [B, 3, H, W]."""
+
+    def __init__(self, wanted: PixelFormat) -> None:
+        super().__init__()
+        self.rgb = wanted.rgb
+        self.mean = nn.Buffer(torch.tensor(wanted.mean).view(1, 3, 1, 1), persistent=False)
+        self.std = nn.Buffer(torch.tensor(wanted.std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """See the class."""
+        images = pixels.float().permute(0, 3, 1, 2)  # float first: TensorRT can do nothing else with bytes
+        if self.rgb:
+            images = images.flip(1)
+        out: Tensor = (images - self.mean) / self.std
+        return out
+
+
 class FromPixels(nn.Module):
     """A network behind its own normalisation: uint8 [B, H, W, 3] BGR in, a tuple of outputs out.
 
@@ -15,23 +33,21 @@ class FromPixels(nn.Module):
     in float32 whatever the network computes in. What else a network takes is handed on to it as it is.
     """
 
+    keep_float32 = ("normalise",)
+
     def __init__(self, network: nn.Module, pixels: PixelFormat) -> None:
         super().__init__()
+        self.normalise = Normalise(pixels)
         self.network = network
-        self.pixels = pixels
 
     def forward(self, pixels: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
         """Outputs of the network for `pixels`, uint8 [B, H, W, 3], and its other inputs."""
-        images = normalised(pixels, self.pixels)
+        images = self.normalise(pixels)
         outputs = self.network(images.to(next(self.network.parameters()).dtype), *others)
         return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
 def normalised(pixels: Tensor, wanted: PixelFormat) -> Tensor:
     """`pixels`, uint8 [B, H, W, 3] BGR, as `wanted` says: float32 [B, 3, H, W]."""
-    images = pixels.permute(0, 3, 1, 2).float()
-    if wanted.rgb:
-        images = images.flip(1)
-    mean = torch.tensor(wanted.mean, device=pixels.device).view(1, 3, 1, 1)
-    std = torch.tensor(wanted.std, device=pixels.device).view(1, 3, 1, 1)
-    return (images - mean) / std
+    out: Tensor = Normalise(wanted).to(pixels.device)(pixels)
+    return out

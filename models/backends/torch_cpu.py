@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from torch import nn
 
 from models.backends.base import CompileSpec, Precision
+from models.backends.half import Lowered
 
 
 class TorchBackend:
@@ -36,20 +36,14 @@ class TorchCompiled:
     device = "cpu"
 
     def __init__(self, network: nn.Module, spec: CompileSpec) -> None:
-        dtype = torch.bfloat16 if spec.precision == "bfloat16" else torch.float32
         self.precision: Precision = spec.precision
-        self._dtype = dtype
         self._threads = spec.threads
-        self._network = copy.deepcopy(network).eval().to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = Lowered(network, spec.precision).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def __call__(self, *inputs: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], ...]:
         """Run one batch."""
         if torch.get_num_threads() != self._threads:
             torch.set_num_threads(self._threads)
-        outputs = self._network(*(self._tensor(array) for array in inputs))
-        return tuple(output.float().numpy() for output in (outputs if isinstance(outputs, tuple) else (outputs,)))
-
-    def _tensor(self, array: npt.NDArray[Any]) -> torch.Tensor:
-        tensor = torch.from_numpy(np.ascontiguousarray(array))
-        return tensor.to(self._dtype) if tensor.is_floating_point() else tensor
+        outputs = self._network(*(torch.from_numpy(np.ascontiguousarray(array)) for array in inputs))
+        return tuple(output.numpy() for output in outputs)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from models import agreement
 from models.backends.base import Input, Source
+from models.backends.device_runner import DeviceRunner
 from models.detect.grid import STRIDES, grid
 from models.detect.letterbox import letterbox
 from models.detect.nms import best_people
 from models.detect.scores import sigmoid
 from models.serving import PERSON, Compile, DetectorOptions, Weights, random_network
-from models.tasks import Boxes, Float, Image, Runner
+from models.tasks import Boxes, Detector, Float, Image, Runner
 
 if TYPE_CHECKING:
     from models.detect.yolox import YOLOX
@@ -61,7 +64,7 @@ class YOLOXDetector:
         ]
 
 
-def yolox_detector(weights: Weights, compile_network: Compile, options: DetectorOptions) -> YOLOXDetector:
+def yolox_detector(weights: Weights, compile_network: Compile, options: DetectorOptions) -> Detector:
     """A detector with the weights of Megvii or OpenMMLab, as published or exported to ONNX.
 
     In bfloat16 it loses .001 AP of persons, docs/models.md has the figures.
@@ -74,10 +77,16 @@ def yolox_detector(weights: Weights, compile_network: Compile, options: Detector
         from models.backends.pixels import FromPixels
 
         network = load_yolox(weights).keep_classes([PERSON]).fuse()
-        return Source(FromPixels(network, network.pixels), (Input.pixels(*options.size),))
+        judge = partial(_objection, options.size)
+        return Source(FromPixels(network, network.pixels), (Input.pixels(*options.size),), judge)
 
     ready = compile_network(make, size=options.size, lowest="bfloat16")
-    return YOLOXDetector(ready.run, options.size, options.score, options.nms_iou, options.max_people)
+    settings = options.size, options.score, options.nms_iou, options.max_people
+    if isinstance(ready.run, DeviceRunner):
+        from models.device.yolox_task import YOLOXOnDevice
+
+        return YOLOXOnDevice(ready.run, *settings)
+    return YOLOXDetector(ready.run, *settings)
 
 
 def load_yolox(weights: Weights) -> YOLOX:
@@ -90,6 +99,14 @@ def load_yolox(weights: Weights) -> YOLOX:
     if weights.format == "onnx":
         return YOLOX.from_onnx(onnx.read(weights.path))
     return YOLOX.from_checkpoint(pth.read(weights.path))
+
+
+def _objection(size: tuple[int, int], outputs: tuple[Float, ...], reference: tuple[Float, ...]) -> str:
+    """A `models.backends.base.Judge` of the boxes."""
+    raw, truth = outputs[0], reference[0]
+    rows, anchors = np.nonzero(sigmoid(truth[..., _PERSON]) * sigmoid(truth[..., _OBJECTNESS]) >= agreement.SURE)
+    places, expected = (decode(of[rows, anchors], anchors, size) for of in (raw, truth))
+    return agreement.moved("boxes", places, expected)
 
 
 def decode(raw: Float, anchors: npt.NDArray[np.intp], size: tuple[int, int]) -> Float:

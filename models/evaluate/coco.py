@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import json
 from collections.abc import Iterator, Sequence
@@ -93,6 +94,12 @@ class CocoPersons:
         persons._index(content)
         persons.images = tuple(CocoImage(image["id"], Path()) for image in content["images"])
         return persons
+
+    def only(self, images: Sequence[CocoImage]) -> Self:
+        """The same ground truth, of these of its images."""
+        part = copy.copy(self)
+        part.images = tuple(images)
+        return part
 
     def evaluate(self, results: Sequence[ImageResult]) -> dict[str, Scores]:
         """Scores by kind: "box", "keypoints" where keypoints were given, "masks" where masks were given."""

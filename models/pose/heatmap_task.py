@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 
 from models.backends.base import Input, Source
+from models.backends.device_runner import DeviceRunner
 from models.backends.pixels import FromPixels
 from models.formats import pth
 from models.pose import heatmaps
@@ -19,8 +20,8 @@ from models.pose.hourglass52 import Hourglass52
 from models.pose.simplebaseline import Attention, SimpleBaseline
 from models.pose.skeletons import COCO, MPII, SKELETONS, Skeleton
 from models.residual import fold
-from models.serving import COCO_KEYPOINTS, Compile, PoseOptions, Weights, random_network
-from models.tasks import IMAGENET, Float, Image, PixelFormat, Runner
+from models.serving import COCO_KEYPOINTS, PEOPLE, Compile, PoseOptions, Weights, random_network
+from models.tasks import IMAGENET, Float, Image, PixelFormat, PoseEstimator, Runner
 
 PIXELS: Mapping[str, PixelFormat] = {
     "imagenet-rgb": IMAGENET,
@@ -106,7 +107,7 @@ class HeatmapEstimator:
         return maps, depths[0] if depths else None
 
 
-def simplebaseline_estimator(weights: Weights, compile_network: Compile, options: PoseOptions) -> HeatmapEstimator:
+def simplebaseline_estimator(weights: Weights, compile_network: Compile, options: PoseOptions) -> PoseEstimator:
     """An estimator with the weights of Microsoft, OpenMMLab or the 3D variant, as published.
 
     Raises:
@@ -120,11 +121,10 @@ def simplebaseline_estimator(weights: Weights, compile_network: Compile, options
         depths = arguments.get("dimensions", 2) == 3
         return SimpleBaseline(int(arguments["depth"]), skeleton.count, attention, depths=depths)
 
-    run, size = _compiled(network, weights, compile_network)
-    return HeatmapEstimator(run, size, skeleton, flip_test=options.flip_test)
+    return _estimator(network, weights, compile_network, options, skeleton)
 
 
-def hourglass_estimator(weights: Weights, compile_network: Compile, options: PoseOptions) -> HeatmapEstimator:
+def hourglass_estimator(weights: Weights, compile_network: Compile, options: PoseOptions) -> PoseEstimator:
     """An estimator with the weights of OpenMMLab's hourglass52, or of bearpaw's or princeton-vl's stacks, as published.
 
     Raises:
@@ -133,20 +133,23 @@ def hourglass_estimator(weights: Weights, compile_network: Compile, options: Pos
     arguments = weights.entry.arguments
     variant = str(arguments["variant"])
     if variant == "hourglass52":
-        run, size = _compiled(Hourglass52, weights, compile_network)
-        return HeatmapEstimator(run, size, flip_test=options.flip_test)
+        return _estimator(Hourglass52, weights, compile_network, options)
 
     def network() -> StackedHourglass:
         return StackedHourglass(int(arguments["stacks"]), MPII.count, _STEMS[variant])
 
-    run, size = _compiled(network, weights, compile_network)
-    return HeatmapEstimator(run, size, MPII, _MIDDLE_OF_FOUR, flip_test=options.flip_test)
+    return _estimator(network, weights, compile_network, options, MPII, _MIDDLE_OF_FOUR)
 
 
-def _compiled(
-    make: Callable[[], SimpleBaseline | Hourglass52 | StackedHourglass], weights: Weights, compile_network: Compile
-) -> tuple[Runner, tuple[int, int]]:
-    """The network that `make` makes, with its weights, ready to run; and the size of its input."""
+def _estimator(
+    make: Callable[[], SimpleBaseline | Hourglass52 | StackedHourglass],
+    weights: Weights,
+    compile_network: Compile,
+    options: PoseOptions,
+    skeleton: Skeleton = COCO,
+    middle: float = 0.0,
+) -> PoseEstimator:
+    """The network that `make` makes, with its weights, ready to run, and what is done around it."""
     arguments = weights.entry.arguments
     size = int(arguments["height"]), int(arguments["width"])
 
@@ -154,4 +157,9 @@ def _compiled(
         network = random_network(make) if weights.path is None else make().load(pth.read(weights.path))
         return Source(FromPixels(fold(network), PIXELS[str(arguments["pixels"])]), (Input.pixels(*size),))
 
-    return compile_network(source).run, size
+    run = compile_network(source, batch=PEOPLE).run
+    if isinstance(run, DeviceRunner):
+        from models.device.heatmap_task import HeatmapOnDevice
+
+        return HeatmapOnDevice(run, size, skeleton, middle, flip_test=options.flip_test)
+    return HeatmapEstimator(run, size, skeleton, middle, flip_test=options.flip_test)

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models import agreement
 from models.backends.base import Input, Source
+from models.backends.device_runner import DeviceRunner
 from models.backends.parity import probe
 from models.errors import CheckpointError
 from models.pose import simcc
 from models.pose.crops import Crops
 from models.pose.flip import averaged
-from models.serving import COCO_KEYPOINTS, Compile, PoseOptions, Weights, random_network
-from models.tasks import Float, Image, Runner
+from models.serving import COCO_KEYPOINTS, PEOPLE, Compile, PoseOptions, Weights, random_network
+from models.tasks import Float, Image, PoseEstimator, Runner
 
 if TYPE_CHECKING:
     from models.pose.rtmpose import RTMPose
@@ -71,7 +73,7 @@ class RTMPoseEstimator:
         return averaged(x, mirrored_x, along_x=True), averaged(y, mirrored_y, along_x=False)
 
 
-def rtmpose_estimator(weights: Weights, compile_network: Compile, options: PoseOptions) -> RTMPoseEstimator:
+def rtmpose_estimator(weights: Weights, compile_network: Compile, options: PoseOptions) -> PoseEstimator:
     """An estimator with the weights of OpenMMLab, as published or exported to ONNX.
 
     It is recentred: in bfloat16 it loses .004 AP of keypoints so, and .037 without; docs/models.md has the figures.
@@ -90,11 +92,22 @@ def rtmpose_estimator(weights: Weights, compile_network: Compile, options: PoseO
         pixels = Input.pixels(*network.size)
         (pictures,) = probe((pixels,), rows=4)
         recentre(network, normalised(torch.from_numpy(pictures), network.pixels))
-        return Source(FromPixels(network, network.pixels), (pixels,))
+        return Source(FromPixels(network, network.pixels), (pixels,), _objection)
 
-    ready = compile_network(make, lowest="bfloat16")
+    ready = compile_network(make, lowest="bfloat16", batch=PEOPLE)
     height, width, _ = ready.inputs[0].shape
+    if isinstance(ready.run, DeviceRunner):
+        from models.device.rtmpose_task import RTMPoseOnDevice
+
+        return RTMPoseOnDevice(ready.run, (height, width), flip_test=options.flip_test)
     return RTMPoseEstimator(ready.run, (height, width), flip_test=options.flip_test)
+
+
+def _objection(outputs: tuple[Float, ...], reference: tuple[Float, ...]) -> str:
+    """A `models.backends.base.Judge` of the keypoints."""
+    (places, _), (expected, scores) = (simcc.decode(x, y) for x, y in (outputs, reference))
+    sure = scores >= agreement.SURE
+    return agreement.moved("keypoints", places[sure], expected[sure])
 
 
 def load_rtmpose(weights: Weights) -> RTMPose:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from models import agreement
 from models.backends.base import Input, Source
+from models.backends.device_runner import DeviceRunner
 from models.segment import roi
-from models.serving import Compile, Weights, random_network
-from models.tasks import Float, Image, Runner, Window
+from models.serving import PEOPLE, Compile, Weights, random_network
+from models.tasks import Float, Image, Runner, Segmenter, Window
 
 if TYPE_CHECKING:
     from models.segment.blazepose import BlazePose
@@ -36,7 +38,7 @@ class BlazePoseSegmenter:
 
     run: Runner
     size: tuple[int, int] = (256, 256)
-    max_batch: int = 32
+    max_batch: int = 4  # more are no faster on a processor, and each takes 30 MB
 
     def __call__(
         self, images: Sequence[Image], boxes: Sequence[Float], keypoints: Sequence[Float]
@@ -90,7 +92,7 @@ def _people(number: int, image: Image, boxes: Float, keypoints: Float, size: int
         yield _Person(number, row, regions[row], (left, top, right, bottom))
 
 
-def blazepose_segmenter(weights: Weights, compile_network: Compile) -> BlazePoseSegmenter:
+def blazepose_segmenter(weights: Weights, compile_network: Compile) -> Segmenter:
     """A segmenter with the weights of MediaPipe.
 
     In bfloat16 its masks agree with their float32 form at an IoU of only .92, docs/models.md has the figures.
@@ -103,9 +105,19 @@ def blazepose_segmenter(weights: Weights, compile_network: Compile) -> BlazePose
         from models.backends.pixels import FromPixels
 
         network = load_blazepose(weights)
-        return Source(FromPixels(network, network.pixels), (Input.pixels(*BlazePoseSegmenter.size),))
+        return Source(FromPixels(network, network.pixels), (Input.pixels(*BlazePoseSegmenter.size),), _objection)
 
-    return BlazePoseSegmenter(compile_network(make).run)
+    run = compile_network(make, batch=PEOPLE).run
+    if isinstance(run, DeviceRunner):
+        from models.device.blazepose_task import BlazePoseOnDevice
+
+        return BlazePoseOnDevice(run)
+    return BlazePoseSegmenter(run)
+
+
+def _objection(outputs: tuple[Float, ...], reference: tuple[Float, ...]) -> str:
+    """A `models.backends.base.Judge` of the masks."""
+    return agreement.overlapping(outputs[0][:, 0] > 0, reference[0][:, 0] > 0)
 
 
 def load_blazepose(weights: Weights) -> BlazePose:
