@@ -19,6 +19,8 @@ from collections import Counter
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
+
 from stream.sources.messages import BEAT, SLOTS, receive, send
 from stream.sources.reader import Picture, SourceError
 from stream.sources.slab import Slab
@@ -71,7 +73,7 @@ class Outlet:
     def put(self, picture: Picture, clock: Clock) -> None:
         """Hand a picture over."""
         self._progress = time.monotonic()
-        image = picture.image
+        image = np.asarray(picture.image)  # no other than an array: nothing is decoded on a GPU here
         if self._slab is None or image.nbytes > self._slab.slot_bytes:
             self._grow(image.nbytes)
         slot = self._slot()

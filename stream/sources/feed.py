@@ -12,6 +12,7 @@ from typing import TypeAlias
 from stream.config import StreamConfig
 from stream.sources.backoff import Backoff
 from stream.sources.faults import HOPELESS
+from stream.sources.nvdec import Decoding
 from stream.sources.reader import Picture, Reader, SourceError
 from stream.sources.source import Source, first_picture
 from stream.sources.timeline import Timeline
@@ -37,6 +38,7 @@ class Feed(Source):
         on_trouble: called in the iterating thread: when the feed is lost with one sentence saying why, without
             credentials, and with None when it is back.
         backoff: how long to wait between attempts.
+        decoding: where it is decoded; `open_reader` goes by it.
 
     Raises:
         SourceError: while iterating, when no attempt can ever help.
@@ -48,8 +50,9 @@ class Feed(Source):
         open_reader: OpenFeed,
         on_trouble: Callable[[str | None], None] = lambda _: None,
         backoff: Backoff | None = None,
+        decoding: Decoding | None = None,
     ) -> None:
-        super().__init__(config)
+        super().__init__(config, decoding)
         self._open_reader = open_reader
         self._on_trouble = on_trouble
         self._backoff = backoff or Backoff()

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from stream.config import DecodeConfig, StreamConfig
+from stream.config import IN_ONE_PROCESS, DecodeConfig, StreamConfig
 from stream.sources import process
 from stream.sources.feed import Feed
 from stream.sources.images import ImageReader, is_image
+from stream.sources.nvdec import Decoding, Hardware
 from stream.sources.pattern import PatternReader
 from stream.sources.process import ProcessReader
 from stream.sources.reader import Reader, SourceError
@@ -24,7 +25,10 @@ log = logging.getLogger(__name__)
 
 
 def open_source(
-    config: StreamConfig, decode: DecodeConfig, on_trouble: Callable[[str | None], None] = lambda _: None
+    config: StreamConfig,
+    decode: DecodeConfig,
+    on_trouble: Callable[[str | None], None] = lambda _: None,
+    hardware: Hardware | None = None,
 ) -> Source:
     """Open what `config.source` names: a video file, an image, a folder or glob of images, a test pattern, a feed.
 
@@ -34,16 +38,21 @@ def open_source(
         config: of the stream.
         decode: how its video is decoded.
         on_trouble: told, in the iterating thread, why a feed is lost, and None when it is back.
+        hardware: the GPU that decodes; None for the processor.
 
     Raises:
         SourceError: one sentence saying why it cannot be opened, or that not one picture in it can be decoded.
     """
+    if hardware is not None and hardware.required and config.isolation == "process":
+        raise SourceError(f"{config.id}: {IN_ONE_PROCESS}", "address")
+    decoding = Decoding(config, hardware)
     if config.is_live:
-        return Feed(config, partial(_open_video, config.source, config, decode), on_trouble)
-    return MediumSource(config, partial(_open_medium, config, decode))
+        open_feed = partial(_open_video, config.source, config, decode, decoding)
+        return Feed(config, open_feed, on_trouble, decoding=decoding)
+    return MediumSource(config, partial(_open_medium, config, decode, decoding), decoding)
 
 
-def _open_medium(config: StreamConfig, decode: DecodeConfig, dropped: Counter[str]) -> Reader:
+def _open_medium(config: StreamConfig, decode: DecodeConfig, decoding: Decoding, dropped: Counter[str]) -> Reader:
     path = local_path(config.source)
     if path is None:
         return PatternReader(config.source, dropped)
@@ -51,11 +60,16 @@ def _open_medium(config: StreamConfig, decode: DecodeConfig, dropped: Counter[st
     if images is not None:
         return ImageReader(images, config.fps, dropped)
     _check_file(Path(path))
-    return _open_video(path, config, decode, dropped, threading.Event())
+    return _open_video(path, config, decode, decoding, dropped, threading.Event())
 
 
 def _open_video(
-    source: str, config: StreamConfig, decode: DecodeConfig, dropped: Counter[str], stopped: threading.Event
+    source: str,
+    config: StreamConfig,
+    decode: DecodeConfig,
+    decoding: Decoding,
+    dropped: Counter[str],
+    stopped: threading.Event,
 ) -> Reader:
     """A reader in this thread, or in a process of its own."""
     options = VideoOptions(
@@ -66,11 +80,12 @@ def _open_video(
         open_timeout=config.open_timeout,
         read_timeout=config.read_timeout,
     )
-    if config.isolation == "thread" or (config.isolation == "auto" and not config.is_live):
-        return VideoReader(source, options, dropped)
+    if decoding.in_thread or config.isolation == "thread" or (config.isolation == "auto" and not config.is_live):
+        return VideoReader(source, options, dropped, decoding)
     if not process.supported:
         log.warning("%s: decoded in a thread; a process of its own needs Linux", config.id)
-        return VideoReader(source, options, dropped)
+        return VideoReader(source, options, dropped, decoding)
+    decoding.begin()  # takes no session: says why it is decoded there and not on a GPU
     return ProcessReader(config.id, source, options, decode.memory_mb, dropped, stopped)
 
 

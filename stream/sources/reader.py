@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from stream.sources.faults import Fault
-from stream.types import Clock, Image
+from stream.types import AnyImage, Clock
 
 
 class SourceError(Exception):
@@ -26,12 +26,12 @@ class Picture(NamedTuple):
 
     Attributes:
         pts: seconds in the media's time line, or None.
-        image: uint8 [H, W, 3] BGR.
+        image: uint8 [H, W, 3] BGR, or such a picture on a GPU.
         at: when it was captured or arrived by the reader's clock, seconds since 1970; None where the pts tells.
     """
 
     pts: float | None
-    image: Image
+    image: AnyImage
     at: float | None = None
 
 

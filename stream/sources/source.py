@@ -12,6 +12,7 @@ from typing import Self, TypeAlias
 
 from stream.config import StreamConfig
 from stream.sources.numbering import Numbering
+from stream.sources.nvdec import Decoding
 from stream.sources.reader import Picture, Reader, SourceError
 from stream.sources.timeline import Moment, Timeline
 from stream.types import Frame, StreamInfo
@@ -29,12 +30,14 @@ class Source(ABC):
         dropped: how many pictures did not become frames, by reason: "fps" (over the cap), "damaged", "unreadable",
             "busy" (nobody took them in time).
         faults: how often its connection was lost or did not come about, by the kind of fault; empty for a file.
+        decoding: where its video is decoded, and why.
 
     Raises:
         SourceError: while iterating, when it breaks off for good.
     """
 
-    def __init__(self, config: StreamConfig) -> None:
+    def __init__(self, config: StreamConfig, decoding: Decoding | None = None) -> None:
+        self.decoding = decoding or Decoding(config, None)
         self.faults: Counter[str] = Counter()
         self._config = config
         self._numbering = Numbering(config)
@@ -85,8 +88,8 @@ class MediumSource(Source):
         SourceError: it cannot be opened, or not one picture can be decoded; also while iterating, when it breaks off.
     """
 
-    def __init__(self, config: StreamConfig, open_reader: OpenReader) -> None:
-        super().__init__(config)
+    def __init__(self, config: StreamConfig, open_reader: OpenReader, decoding: Decoding | None = None) -> None:
+        super().__init__(config, decoding)
         self._open_reader = open_reader
         self._timeline = Timeline()
         self._begin(epoch=0)

@@ -1,4 +1,4 @@
-"""Video as a medium: what PyAV can open, decoded straight to upright BGR pictures."""
+"""Video as a medium: what PyAV can open, decoded to upright pictures, BGR or on a GPU."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import av
-import cv2
 import numpy as np
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.error import FFmpegError, InvalidDataError
 from av.packet import Packet
@@ -20,10 +20,11 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
 from stream.sources.faults import classify
+from stream.sources.nvdec import Decoding, Session, may_be_of_gpu
 from stream.sources.reader import Picture, SourceError
 from stream.sources.timeline import CaptureClock
 from stream.sources.transport import Address, Transport, address
-from stream.types import Clock, Image
+from stream.types import AnyImage, Clock, Image
 from stream.uri import redact
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,8 @@ _UNSPECIFIED = 2
 _TEXT = frozenset({"ansi", "bintext", "idf", "xbin"})
 """Codecs by which FFmpeg takes any .txt for a film of a terminal."""
 
-_TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
+_TURNS = {90: 1, 180: 2, 270: 3}
+"""Degrees to the left -> quarter turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +79,15 @@ class VideoReader:
         source: path or URI.
         options: how it is read.
         dropped: where skipped pictures are counted.
+        decoding: says whether it is to be decoded on a GPU, and is told where that does not work; without, it is not.
 
     Raises:
         SourceError: it cannot be opened, or there is no video in it.
     """
 
-    def __init__(self, source: str, options: VideoOptions, dropped: Counter[str]) -> None:
+    def __init__(
+        self, source: str, options: VideoOptions, dropped: Counter[str], decoding: Decoding | None = None
+    ) -> None:
         self._source = source
         self._name = redact(source)
         self._options = options
@@ -92,11 +97,19 @@ class VideoReader:
         self._first: float | None = None
         self._wall = time.time() - time.monotonic()  # once, so that a step of the wall clock moves no picture
         where = address(source, options.transport) if options.live else Address(f"file:{source}")
-        self._container = self._open(where)
-        self._video = self._best_stream()
+        self._session = Session() if decoding is None else decoding.begin()
+        try:
+            self._container = self._open(where)
+            self._video = self._best_stream()
+        except BaseException:
+            self._session.close()
+            raise
         context = self._video.codec_context
-        context.thread_count = options.threads
-        context.thread_type = "AUTO" if options.threads > 1 else "NONE"
+        if self._session.accelerator is not None and not context.is_hwaccel:
+            self._session.refuse("codec", f"it does not decode {context.name}")
+        threads = 1 if self._session.accelerator is not None else options.threads
+        context.thread_count = threads
+        context.thread_type = "AUTO" if threads > 1 else "NONE"
         rates = (self._video.average_rate, self._video.guessed_rate)
         self.fps = next((float(rate) for rate in rates if rate and 0 < rate <= _HIGHEST_FPS), 0.0)
         self.frames = self._video.frames
@@ -127,24 +140,36 @@ class VideoReader:
     def close(self) -> None:
         """Give decoder and file back."""
         self._container.close()
+        self._session.close()
 
     def _open(self, where: Address) -> InputContainer:
         limits = self._options
         began = time.monotonic()
         try:
-            return av.open(
-                where.url,
-                "r",
-                format=where.format,
-                options=where.options,
-                metadata_errors="replace",
-                timeout=(limits.open_timeout, limits.read_timeout),
-            )
+            if self._session.accelerator is not None:
+                try:
+                    return self._open_with(where, self._session.accelerator)
+                except (FFmpegError, OSError) as error:
+                    if not may_be_of_gpu(error):
+                        raise
+                    self._session.refuse("open", f"it cannot be opened there ({type(error).__name__})")
+            return self._open_with(where, None)
         except (FFmpegError, OSError, ValueError) as error:
             if isinstance(error, InvalidDataError) and time.monotonic() - began >= limits.open_timeout:
                 error = TimeoutError()  # so it ends where an RTSP server keeps silent
             # not chained: FFmpeg's own text holds the whole URI, with its credentials
             raise self._failure(error, "", limits.open_timeout) from None
+
+    def _open_with(self, where: Address, accelerator: HWAccel | None) -> InputContainer:
+        return av.open(
+            where.url,
+            "r",
+            format=where.format,
+            options=where.options,
+            metadata_errors="replace",
+            timeout=(self._options.open_timeout, self._options.read_timeout),
+            hwaccel=accelerator,
+        )
 
     def _failure(self, error: Exception, what: str, timeout: float) -> SourceError:
         fault, reason = classify(error, self._source, live=self._options.live, timeout=timeout)
@@ -221,14 +246,19 @@ class VideoReader:
         level = logging.WARNING if self._skipped == 1 else logging.DEBUG  # the rest is summed up at the end
         log.log(level, "%s: %s is damaged and skipped", self._name, what)
 
-    def _picture(self, frame: VideoFrame) -> Image:
-        """`frame` as uint8 [H, W, 3] BGR in full range, upright, contiguous.
+    def _picture(self, frame: VideoFrame) -> AnyImage:
+        """`frame`, upright: on the GPU where it was decoded there, else as an array."""
+        on_device = self._session.image(frame)
+        return self._bgr(frame) if on_device is None else on_device
+
+    def _bgr(self, frame: VideoFrame) -> Image:
+        """`frame` as uint8 [H, W, 3] BGR in full range, upright, contiguous; one on a GPU is fetched from there.
 
         Untagged video is taken for BT.709 from 720 lines upwards and for BT.601 below, as players do.
         """
         untagged = frame.colorspace == _UNSPECIFIED
-        turn = _TURNS.get(frame.rotation % 360)
-        upright = frame.height if turn in (None, cv2.ROTATE_180) else frame.width
+        turn = _TURNS.get(frame.rotation % 360, 0)
+        upright = frame.height if turn in (0, 2) else frame.width
         scale = min(1.0, self._options.max_height / upright) if self._options.max_height else 1.0
         bgr = self._reformatter.reformat(
             frame,
@@ -240,4 +270,4 @@ class VideoReader:
             threads=1,
         )
         image: Image = np.ascontiguousarray(bgr.to_ndarray())
-        return image if turn is None else np.asarray(cv2.rotate(image, turn), np.uint8)
+        return image if turn == 0 else np.ascontiguousarray(np.rot90(image, turn))

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from stream.sources import SourceError
+from stream.sources.reader import SourceError
 from stream.sources.video import VideoOptions, VideoReader
 
 

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from stream.config import StreamConfig
-from stream.sources import Feed, Picture, SourceError
 from stream.sources.backoff import Backoff
 from stream.sources.faults import Fault
+from stream.sources.feed import Feed
+from stream.sources.reader import Picture, SourceError
 from stream.types import Clock
 
 

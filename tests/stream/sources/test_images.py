@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stream.sources import SourceError
+from stream.sources.reader import SourceError
 from tests.stream.sources.videos import corners, open_stream, shades, write_images
 
 

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 from stream.config import DecodeConfig, StreamConfig
-from stream.sources import open_source
+from stream.sources.opening import open_source
 from stream.types import Frame
 from tests.faults.cameras import Camera
 from tests.stream.sources.videos import noise, write_video

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from stream.config import DecodeConfig, StreamConfig
-from stream.sources import SourceError, open_source
+from stream.sources.opening import open_source
+from stream.sources.reader import SourceError
 from tests.stream.sources.videos import noise, open_stream, shades, write_video
 
 

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from stream.sources import SourceError
+from stream.sources.reader import SourceError
 from tests.stream.sources.videos import open_stream
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -13,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stream.sources import SourceError, process
+from stream.sources import process
 from stream.sources.process import ProcessReader
+from stream.sources.reader import SourceError
 from stream.sources.slab import Slab
 from stream.sources.video import VideoOptions, VideoReader
 from tests.stream.sources.videos import corners, noise, open_stream, shades, write_video
@@ -164,3 +167,8 @@ def test_a_broken_decoder_reads_or_shrinks_what_is_not_its_own() -> None:
     assert slab.read(1, 10, 10).min() == 7 and slab.read(0, 10, 10).max() == 0
     slab.close()
     os.close(fd)
+
+
+def test_a_decoder_takes_the_memory_of_libraries_that_it_has_no_use_for() -> None:
+    code = "import sys, stream.sources.decoder; sys.exit(bool({'pydantic', 'cv2', 'scipy', 'torch'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0

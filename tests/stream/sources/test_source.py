@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from stream.config import StreamConfig
-from stream.sources import MediumSource, Picture, SourceError
+from stream.sources.reader import Picture, SourceError
+from stream.sources.source import MediumSource
 from stream.types import Clock
 
 

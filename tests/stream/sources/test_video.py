@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stream.sources import SourceError
+from stream.sources.reader import SourceError
 from stream.types import Image
 from tests.stream.sources.videos import (
     BT601,

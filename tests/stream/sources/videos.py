@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from stream.config import DecodeConfig, StreamConfig
-from stream.sources import Source, open_source
+from stream.sources.opening import open_source
+from stream.sources.source import Source
 from stream.types import Image
 
 BT709, BT601, UNSPECIFIED = 1, 6, 2
