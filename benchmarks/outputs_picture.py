@@ -27,7 +27,7 @@ from stream.config import Config
 from stream.metrics import Metrics
 from stream.sinks import Style, draw
 from stream.sinks.palette import colour_of
-from stream.sources import open_source
+from stream.sources.opening import open_source
 from stream.types import Frame, FrameResult, Image, Mask, People
 
 SCORE = 0.4

@@ -1,93 +1,173 @@
-"""Our configurations and rtmlib on one video, one after another, several rounds: medians and ratios of one run.
+"""Our configurations and the peers on one video, one after another, several rounds: medians and ratios of one run.
 
-Usage: python benchmarks/peers.py VIDEO [--frames 200] [--rounds 3] [--venvs FOLDER] [--json]
+Usage: python -m benchmarks.peers VIDEO [--frames 200] [--rounds 3] [--threads 2] [--only NAME]... [--venvs FOLDER]
+           [--ultralytics-weights FILE] [--json] [--results FOLDER]
 
-rtmlib comes from its own pip package in an environment of its own, which is made in FOLDER on the first run. Everybody
-gets the same weights (YOLOX-tiny and RTMPose-s, the ONNX files of the zoo), the same frames and the whole machine. Its
-detector looks at 416 x 416, the size that the file was exported for; ours at 480 x 640.
+Every peer comes from its own pip package in an environment of its own, which is made in FOLDER on the first run. One
+that cannot be had is named and left out, with the reason. Everybody gets the same frames and the same cores.
+
+rtmlib gets our weights (YOLOX-tiny and RTMPose-s, the ONNX files of the zoo); its detector looks at 416 x 416, the size
+that the file was exported for, ours at 480 x 640. Ultralytics' yolo11n-pose runs at 640 x 640, its usual size, and at
+960 x 1280, where it sees the people of `vtest.avi`. MediaPipe Pose looks for one person. So read the people first.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import statistics
-import subprocess
 import sys
-import venv
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.measure import CHAINS, CONFIGS, FailedError, medians, run, use_cores, write
+from benchmarks.peer_environments import UnavailableError, environment, yolo11n_pose
 from models.weights import fetch
 from models.zoo import load_zoo
 
-HERE = Path(__file__).parent
-CONFIGS = HERE.parent / "configs"
-PACKAGES = ("rtmlib", "onnxruntime", "openvino", "opencv-python-headless")
-LIMIT = 1800.0
-"""Seconds after which a chain is given up."""
+YARDSTICK = "rtmlib, OpenVINO"
 
-OURS = {
-    "accurate, no masks": ("accurate.yaml", "masks.model=null"),
-    "balanced, no masks": ("balanced.yaml", "masks.model=null"),
-    "accurate": ("accurate.yaml",),
-    "balanced": ("balanced.yaml",),
-    "fast": ("fast.yaml",),
+
+@dataclass(frozen=True)
+class Runner:
+    """Makes the commands of all contenders.
+
+    Attributes:
+        venvs: folder of the peers' environments. weights: Ultralytics', None to fetch them.
+    """
+
+    video: Path
+    frames: int
+    venvs: Path
+    weights: Path | None = None
+
+    def ours(self, config: str, *settings: str) -> list[str | Path]:
+        """A configuration of ours."""
+        return [sys.executable, CHAINS / "our_chain.py", *self._what(), CONFIGS / config, *settings]
+
+    def rtmlib(self, backend: str, every: int = 1) -> list[str | Path]:
+        """The peer rtmlib, with a detection every so many frames."""
+        python = environment("rtmlib", self.venvs)
+        return [python, CHAINS / "rtmlib_chain.py", *self._what(), *networks(), backend, str(every)]
+
+    def ultralytics(self, height: int, width: int) -> list[str | Path]:
+        """Ultralytics with the network's input of that size."""
+        python, weights = environment("ultralytics", self.venvs), yolo11n_pose(self.venvs, self.weights)
+        return [python, CHAINS / "ultralytics_chain.py", *self._what(), weights, str(height), str(width)]
+
+    def mediapipe(self) -> list[str | Path]:
+        """MediaPipe as it comes."""
+        return [environment("mediapipe", self.venvs), CHAINS / "mediapipe_chain.py", *self._what()]
+
+    def _what(self) -> tuple[str | Path, ...]:
+        return self.video, str(self.frames)
+
+
+CONTENDERS: dict[str, Callable[[Runner], list[str | Path]]] = {
+    "rtmlib, ONNX Runtime": lambda of: of.rtmlib("onnxruntime"),
+    YARDSTICK: lambda of: of.rtmlib("openvino"),
+    "rtmlib, OpenVINO, detection every 10": lambda of: of.rtmlib("openvino", every=10),
+    "Ultralytics yolo11n-pose, 640 x 640": lambda of: of.ultralytics(640, 640),
+    "Ultralytics yolo11n-pose, 960 x 1280": lambda of: of.ultralytics(960, 1280),
+    "MediaPipe Pose": lambda of: of.mediapipe(),
+    "`accurate` without masks": lambda of: of.ours("accurate.yaml", "masks.model=null"),
+    "`accurate` without masks, pose in float32": lambda of: of.ours(
+        "accurate.yaml", "masks.model=null", "pose.precision=float32"
+    ),
+    "`balanced` without masks": lambda of: of.ours("balanced.yaml", "masks.model=null"),
+    "`accurate`": lambda of: of.ours("accurate.yaml"),
+    "`balanced`": lambda of: of.ours("balanced.yaml"),
+    "`fast`": lambda of: of.ours("fast.yaml"),
 }
 
 
-def environment(folder: Path) -> Path:
-    """The Python of the peers' environment, made where it is not there yet."""
-    python = folder / "rtmlib" / "bin" / "python"
-    if not python.exists():
-        venv.create(folder / "rtmlib", with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True, timeout=LIMIT)
-    return python
+def networks() -> list[Path]:
+    """The ONNX files that rtmlib and we share: the detector's and the pose network's."""
+    return [fetch(load_zoo().entry(name)) for name in ("yolox-tiny-humanart", "rtmpose-s-halpe26")]
 
 
-def commands(video: Path, frames: int, peers: Path) -> dict[str, list[str]]:
-    """What is run, by name."""
-    files = [str(fetch(load_zoo().entry(name))) for name in ("yolox-tiny-humanart", "rtmpose-s-halpe26")]
-    chain = [str(peers), str(HERE / "chains" / "rtmlib_chain.py"), str(video), *files]
-    theirs = {f"rtmlib, {backend}": [*chain, backend, str(frames)] for backend in ("onnxruntime", "openvino")}
-    own = [sys.executable, str(HERE / "chains" / "our_chain.py"), str(video)]
-    ours = {name: [*own, str(CONFIGS / config), str(frames), *settings] for name, (config, *settings) in OURS.items()}
-    return theirs | ours
+def quiet(folder: Path) -> dict[str, str]:
+    """What keeps Ultralytics from writing into the home folder and from asking servers."""
+    return {"YOLO_CONFIG_DIR": str(folder), "YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
+
+
+def compete(
+    commands: dict[str, Sequence[str | Path]], rounds: int, surroundings: dict[str, str], tell: Callable[[str], None]
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, str]]:
+    """Everybody in turn, `rounds` times.
+
+    Returns:
+        The figures of every run by contender; and of those that failed, why.
+    """
+    figures: dict[str, list[dict[str, Any]]] = {name: [] for name in commands}
+    left_out: dict[str, str] = {}
+    for number in range(1, rounds + 1):
+        for name in [name for name in commands if name not in left_out]:
+            tell(f"round {number} of {rounds}: {name}")
+            try:
+                figures[name].append(run(commands[name], surroundings))
+            except FailedError as error:
+                left_out[name] = str(error)
+    return {name: runs for name, runs in figures.items() if name not in left_out}, left_out
 
 
 def main() -> None:
-    """Run everybody in turn."""
+    """Run everybody, and show or write the medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("video", type=Path)
-    parser.add_argument("--frames", type=int, default=200)
+    parser.add_argument("--frames", type=int, default=200, help="frames that count, after 5 that warm up")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2, help="cores for each of them")
+    parser.add_argument("--only", action="append", choices=CONTENDERS, help="this one; may be given several times")
     parser.add_argument("--venvs", type=Path, default=Path(".peers"))
+    parser.add_argument("--ultralytics-weights", type=Path, help="yolo11n-pose.pt; fetched where it is not given")
     parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    chains = commands(arguments.video.absolute(), arguments.frames, environment(arguments.venvs.absolute()))
-    figures: dict[str, list[dict[str, float]]] = {name: [] for name in chains}
-    own = os.environ | {"PYTHONPATH": str(HERE.parent)}
-    for _ in range(arguments.rounds):
-        for name, command in chains.items():
-            done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, env=own, check=False)
-            if done.returncode:
-                raise SystemExit(f"{name} failed: {done.stderr[-2000:]}")
-            figures[name].append(json.loads(done.stdout.splitlines()[-1]))
-    rows = {
-        name: {key: statistics.median(run[key] for run in runs) for key in runs[0]} for name, runs in figures.items()
+    parser.add_argument("--results", type=Path, help="write them there as JSON, for benchmarks.report")
+    options = parser.parse_args()
+    notes = Console(stderr=True)
+    runner = Runner(options.video.absolute(), options.frames, options.venvs.absolute(), options.ultralytics_weights)
+    commands: dict[str, Sequence[str | Path]] = {}
+    missing: dict[str, str] = {}
+    for name in options.only or CONTENDERS:
+        try:
+            commands[name] = CONTENDERS[name](runner)
+        except UnavailableError as error:
+            missing[name] = str(error)
+    surroundings = use_cores(options.threads) | quiet(runner.venvs)
+    runs, failed = compete(commands, options.rounds, surroundings, notes.print)
+    left_out = missing | failed
+    for name, reason in left_out.items():
+        notes.print(f"{name} is left out: {reason}", style="yellow")
+    figures = {
+        "video": options.video.name,
+        "frames": options.frames,
+        "rounds": options.rounds,
+        "threads": options.threads,
+        "rows": {name: medians(of) for name, of in runs.items()},
+        "runs": runs,
+        "left_out": left_out,
     }
-    if arguments.json:
-        sys.stdout.write(json.dumps({"rows": rows, "runs": figures}) + "\n")
-        return
+    if options.results:
+        notes.print(f"written to {write(options.results, 'peers', figures)}")
+    if options.json:
+        sys.stdout.write(json.dumps(figures) + "\n")
+    else:
+        show(figures)
+
+
+def show(figures: dict[str, Any]) -> None:
+    """The medians as a table."""
     table = Table(box=None, header_style="dim")
-    for column in ("", "fps", "people a frame", "times rtmlib on OpenVINO"):
+    for column in ("", "fps", "people a frame", f"times {YARDSTICK}", "peak MiB"):
         table.add_column(column, justify="right" if column else "left")
+    rows = figures["rows"]
     for name, row in rows.items():
-        ratio = row["fps"] / rows["rtmlib, openvino"]["fps"]
-        table.add_row(name, f"{row['fps']:.1f}", f"{row['people_per_frame']:.1f}", f"{ratio:.2f}")
+        ratio = f"{row['fps'] / rows[YARDSTICK]['fps']:.2f}" if YARDSTICK in rows else "-"
+        table.add_row(name, f"{row['fps']:.1f}", f"{row['people_per_frame']:.1f}", ratio, f"{row['peak_mib']:.0f}")
     Console().print(table)
 
 

@@ -63,6 +63,7 @@ class Counting:
         *,
         size: tuple[int, ...] = (),  # noqa: ARG002
         lowest: Precision = "float32",  # noqa: ARG002
+        batch: int = 1,  # noqa: ARG002
         part: str = "",
     ) -> Ready:
         source = make()

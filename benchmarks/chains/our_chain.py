@@ -1,33 +1,23 @@
-"""One of our configurations on a video, with ids and whatever else it asks for.
+"""One of our configurations on a video, as fast as it can, with ids and whatever else it asks for.
 
-Usage: python our_chain.py VIDEO CONFIG.yaml FRAMES [KEY=VALUE]...
+Usage: python our_chain.py VIDEO FRAMES CONFIG.yaml [KEY=VALUE]...
 """
 
-import json
 import sys
-import threading
+
+from stopwatch import Stopwatch
 
 from stream import FrameResult, Pipeline, load_config
 
-video, config, frames, *settings = sys.argv[1:]
-results: list[FrameResult] = []
-enough = threading.Event()
+video, frames, config, *settings = sys.argv[1:]
+stopwatch = Stopwatch(int(frames))
 
 
 def take(result: FrameResult) -> None:
-    results.append(result)
-    if len(results) > int(frames):
-        enough.set()
+    if not stopwatch.done:
+        stopwatch.count(len(result.people), result.published_at)
 
 
 with Pipeline(load_config(config, settings, [video]), on_result=take) as pipeline:
-    runner = threading.Thread(target=pipeline.run)
-    runner.start()
-    while runner.is_alive() and not enough.wait(0.1):
-        pass
-    pipeline.stop()
-    runner.join()
-seconds = results[-1].published_at - results[0].published_at
-people = sum(len(result.people) for result in results[1:])
-figures = {"fps": (len(results) - 1) / seconds, "people_per_frame": people / (len(results) - 1)}
-sys.stdout.write(json.dumps(figures) + "\n")
+    pipeline.run(on_tick=lambda: pipeline.stop() if stopwatch.done else None)
+stopwatch.show()

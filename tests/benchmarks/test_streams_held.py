@@ -1,0 +1,53 @@
+"""How many streams are held: what counts as held, and when the climb ends."""
+
+from typing import Any
+
+import pytest
+
+from benchmarks.memory import each_further
+from benchmarks.streams_held import climb, held, most_held
+
+GOOD = {"fps": 10.0, "p95_ms": 120.0, "dropped": 0}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"dropped": 1}, id="a-frame-was-dropped"),
+        pytest.param({"p95_ms": 500.0}, id="too-late"),
+        pytest.param({"fps": 9.0}, id="frames-never-came"),
+    ],
+)
+def test_streams_pass_for_held_that_were_not(change: dict[str, Any]) -> None:
+    assert held(GOOD, fps=10)
+    assert not held(GOOD | change, fps=10)
+
+
+def test_streams_of_which_nothing_came_pass_for_held() -> None:
+    assert not held({"fps": 0.0, "dropped": 0}, fps=10)
+
+
+def test_one_disturbed_attempt_ends_the_climb() -> None:
+    disturbed = iter([GOOD, GOOD | {"dropped": 3}, GOOD])
+    attempts = climb(lambda _: next(disturbed), fps=10, attempts=2, most=2)
+    assert [(of["streams"], of["held"]) for of in attempts] == [(1, True), (2, False), (2, True)]
+    assert most_held(attempts) == 2
+
+
+def test_the_climb_goes_on_after_its_end() -> None:
+    def attempt(streams: int) -> dict[str, Any]:
+        return GOOD | {"dropped": 0 if streams < 3 else 9}
+
+    attempts = climb(attempt, fps=10, attempts=2, most=12)
+    assert [of["streams"] for of in attempts] == [1, 2, 3, 3]
+    assert most_held(attempts) == 2
+
+
+def test_nothing_held_is_an_error() -> None:
+    assert most_held(climb(lambda _: GOOD | {"fps": 1.0}, fps=10, attempts=1, most=5)) == 0
+
+
+def test_a_further_stream_costs_as_much_as_all_of_them() -> None:
+    rows = [{"streams": 8, "peak_mib": 440.0}, {"streams": 1, "peak_mib": 300.0}, {"streams": 2, "peak_mib": 999.0}]
+    assert each_further(rows) == 20.0
+    assert each_further(rows[:1]) is None
