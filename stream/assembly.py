@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import numpy.typing as npt
-
 from models.backends import Choice, Input
-from models.build import Builder, Execution, Wrap
+from models.backends.cache import EngineCache
+from models.build import Builder, Candidates, Execution, Wrap
 from models.machine import cores
 from models.serving import DetectorOptions, PoseOptions
-from models.tasks import Float, TensorRunner
+from models.tasks import TensorRunner
 from models.weights import Progress
 from models.zoo import SEE_WHOLE_IMAGES, load_zoo
 from stream.config import Config, DetectorConfig, MasksConfig, PoseConfig
-from stream.metrics import Metrics
+from stream.metrics import OUT_OF_MEMORY, Metrics
 from stream.perception import EncodeMask, Perception
+from stream.runners import Stopwatch, around
+from stream.shrinking import Shrinking
 from stream.types import Mask, Polygon
 
 
@@ -37,7 +40,14 @@ class Assembly:
     threads: int
 
 
-def assemble(config: Config, metrics: Metrics, progress: Progress | None = None, wrap: Wrap | None = None) -> Assembly:
+def assemble(
+    config: Config,
+    metrics: Metrics,
+    progress: Progress | None = None,
+    wrap: Wrap | None = None,
+    engines: EngineCache | None = None,
+    candidates: Candidates | None = None,
+) -> Assembly:
     """Build what `config` asks for; the time of each network goes to the series `model/<role>[/<part>]` of `metrics`.
 
     Args:
@@ -45,6 +55,8 @@ def assemble(config: Config, metrics: Metrics, progress: Progress | None = None,
         metrics: where times go.
         progress: told of downloads.
         wrap: put around each compiled network, inside its stopwatch.
+        engines: where compiled networks are kept; None: beside the weights.
+        candidates: backends to choose from; None: all there are.
 
     Raises:
         ValueError: the masks need keypoints, and no model finds any.
@@ -54,12 +66,10 @@ def assemble(config: Config, metrics: Metrics, progress: Progress | None = None,
 
     def timed(name: str, runner: TensorRunner, inputs: tuple[Input, ...]) -> TensorRunner:
         inner = wrap(name, runner, inputs) if wrap else runner
+        return around(inner, Stopwatch(partial(metrics.observe, f"model/{name}")))
 
-        def run(*inputs: npt.NDArray[Any]) -> tuple[Float, ...]:
-            with metrics.timed(f"model/{name}"):
-                return inner(*inputs)
-
-        return run
+    def shrinking(role: str, task: Callable[..., list[Any]]) -> Any:  # which serves what the task serves
+        return Shrinking(task, role, partial(metrics.count, OUT_OF_MEMORY + role))
 
     def execution(section: DetectorConfig | PoseConfig | MasksConfig) -> Execution:
         return Execution(section.backend, section.precision, threads)
@@ -67,7 +77,7 @@ def assemble(config: Config, metrics: Metrics, progress: Progress | None = None,
     zoo = load_zoo()
     if zoo.lacks_keypoints(config.detector.model, config.pose.model, config.masks.model):
         raise ValueError(f"masks.model {config.masks.model} is placed by keypoints, and nothing here finds any")
-    builder = Builder(zoo, progress=progress, wrap=timed)
+    builder = Builder(zoo, progress=progress, wrap=timed, engines=engines, candidates=candidates)
     models: dict[str, str] = {"detector": config.detector.model}
     size = config.detector.height, config.detector.width
     detector = builder.detector(
@@ -88,5 +98,13 @@ def assemble(config: Config, metrics: Metrics, progress: Progress | None = None,
         zoo.entry(config.masks.model, "masks").architecture in SEE_WHOLE_IMAGES
     )
     encode: EncodeMask = Polygon.encode if config.masks.encoding == "polygon" else Mask.encode
-    perception = Perception(detector, pose, segmenter, metrics, encode, config.pose.oks_nms, together)
+    perception = Perception(
+        shrinking("detector", detector),
+        shrinking("pose", pose) if pose else None,
+        shrinking("masks", segmenter) if segmenter else None,
+        metrics,
+        encode,
+        config.pose.oks_nms,
+        together,
+    )
     return Assembly(perception, models, builder.choices, threads)

@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from models.backends import Input, probe
 from models.machine import machine
-from models.tasks import Float, TensorRunner
+from models.tasks import TensorRunner
 from stream.assembly import assemble
 from stream.config import Config
 from stream.metrics import Metrics
 from stream.pipeline import Pipeline
-from stream.sources import open_source
+from stream.runners import around
+from stream.sources.nvdec import Hardware
+from stream.sources.opening import open_source
 from stream.summary import RunSummary
 from stream.trace import TracedMetrics
 from stream.tracking import Tracker
@@ -40,20 +41,18 @@ class Sampler:
 
     def __init__(self) -> None:
         self._calls: Counter[str] = Counter()
-        self._runners: dict[str, TensorRunner] = {}
-        self._batches: defaultdict[str, list[tuple[npt.NDArray[Any], ...]]] = defaultdict(list)
+        self._batches: defaultdict[str, list[Callable[[], tuple[Any, ...]]]] = defaultdict(list)
 
     def wrap(self, name: str, runner: TensorRunner, _inputs: tuple[Input, ...] = ()) -> TensorRunner:
         """`runner`, whose inputs are looked at on their way; see `models.build.Wrap`."""
-        self._runners[name] = runner
 
-        def run(*inputs: npt.NDArray[Any]) -> tuple[Float, ...]:
+        def sample(run: Callable[..., tuple[Any, ...]], inputs: tuple[Any, ...]) -> tuple[Any, ...]:
             if self._calls[name] % SAMPLE_EVERY == 0:
-                self._batches[name].append(tuple(array.copy() for array in inputs))
+                self._batches[name].append(partial(run, *map(_copied, inputs)))
             self._calls[name] += 1
-            return runner(*inputs)
+            return run(*inputs)
 
-        return run
+        return around(runner, sample)
 
     def alone_ms(self, frames: int) -> dict[str, float]:
         """Milliseconds a frame that each network needs when nothing else runs, over a run of so many frames."""
@@ -63,8 +62,18 @@ class Sampler:
         }
 
     def _again(self, name: str) -> None:
-        for inputs in self._batches[name]:
-            self._runners[name](*inputs)
+        outputs: tuple[Any, ...] = ()
+        for batch in self._batches[name]:
+            outputs = batch()
+        if any(getattr(output, "is_cuda", False) for output in outputs):
+            import torch
+
+            torch.cuda.synchronize()
+
+
+def _copied(batch: Any) -> Any:
+    """A copy of an array or of a tensor."""
+    return batch.clone() if hasattr(batch, "clone") else batch.copy()
 
 
 def bench_pipeline(
@@ -99,12 +108,13 @@ def bench_pipeline(
 def bench_decode(config: Config, frames: int) -> dict[str, Any]:
     """Decoding to BGR alone: frames per second of the first stream of `config`, over at most `frames` frames."""
     stream = config.streams[0]
+    hardware = Hardware(config.decode)
     rates, count = [], 0
     for _ in range(ROUNDS):
         start = time.perf_counter()
-        with open_source(stream, config.decode) as source:
+        with open_source(stream, config.decode, hardware=hardware) as source:
             count = sum(1 for _ in islice(source, frames))
-            info = source.info
+            info, decoding = source.info, source.decoding
         rates.append(count / (time.perf_counter() - start))
     return {
         "fps": round(float(np.median(rates)), 1),
@@ -112,6 +122,8 @@ def bench_decode(config: Config, frames: int) -> dict[str, Any]:
         "width": info.width,
         "height": info.height,
         "threads": config.decode.threads,
+        "decoder": decoding.decoder,
+        "decoder_reason": decoding.reason,
         "machine": machine(),
     }
 

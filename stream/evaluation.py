@@ -45,8 +45,17 @@ def evaluate_coco(
         LabelsError: an image cannot be read.
     """
     assembly = assemble(config, Metrics())
-    results = [_look_at(image, assembly, config) for image in progress(truth.images)]
-    return truth.evaluate(results), assembly
+    return coco_scores(assembly, config, truth, progress), assembly
+
+
+def coco_scores(
+    assembly: Assembly,
+    config: Config,
+    truth: CocoPersons,
+    progress: Callable[[Iterable[CocoImage]], Iterable[CocoImage]] = iter,
+) -> dict[str, Scores]:
+    """Scores of networks that are ready, those of `config`; otherwise as `evaluate_coco`."""
+    return truth.evaluate([_look_at(image, assembly, config) for image in progress(truth.images)])
 
 
 def evaluate_mot_video(config: Config, ground_truth: Path) -> tuple[MotScores, float, Assembly]:

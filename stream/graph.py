@@ -26,8 +26,10 @@ from stream.metrics import DROPPED, Metrics
 from stream.reading import Reading
 from stream.recording import Recording
 from stream.roster import Roster
+from stream.runners import own_stream
+from stream.sources.nvdec import Hardware
 from stream.state import StreamState
-from stream.types import FrameResult, Image, People, StreamInfo
+from stream.types import AnyImage, FrameResult, People, StreamInfo
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +53,7 @@ class Perceived(NamedTuple):
     people: People
 
 
-Recordable = StreamInfo | StreamState | tuple[FrameResult, Image]
+Recordable = StreamInfo | StreamState | tuple[FrameResult, AnyImage]
 """What a stream is, a stream that leaves, or a result and its frame."""
 
 
@@ -73,6 +75,7 @@ class Graph:
         lasting: bool = False,
     ) -> None:
         self._config = config
+        self.hardware = Hardware(config.decode)
         self._delivery = delivery
         self._recording = recording
         self._metrics = metrics
@@ -88,7 +91,7 @@ class Graph:
         self._last = 0.0
         for stream in config.streams:
             self.roster.add(stream)
-        self._perceiver = self._thread("perceive", self._perceive)
+        self._perceiver = self._thread("perceive", self._perceive_apart)
         self._deliverer = self._thread("deliver", self._deliver)
         self._recorder = self._thread("record", self._record)
         self._threads = [self._perceiver, self._deliverer, self._recorder]
@@ -143,7 +146,7 @@ class Graph:
         return self.roster.streams
 
     def _start_reader(self, state: StreamState) -> threading.Thread:
-        reader = self._thread(f"read {state.config.id}", Reading(state, self._config.decode).run)
+        reader = self._thread(f"read {state.config.id}", Reading(state, self._config.decode, self.hardware).run)
         reader.start()
         return reader
 
@@ -158,6 +161,10 @@ class Graph:
                 self._abandoned.set()
 
         return threading.Thread(target=supervised, name=name, daemon=True)
+
+    def _perceive_apart(self) -> None:
+        with own_stream():
+            self._perceive()
 
     def _perceive(self) -> None:
         while not self._abandoned.is_set():

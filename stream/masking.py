@@ -2,69 +2,111 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from stream.budget import PATIENCE
+from stream.puppet import Puppet
 from stream.types import Float, Mask, People, Polygon
 
 AnyMask = Mask | Polygon
 
-_TORSO = (5, 6, 11, 12)
-"""Shoulders and hips: they move as the person does, whatever arms and legs do."""
+_ROUNDING = 1e-6
 
-_SURE = 0.3
+_PAIR = 2
+"""Masks are made in pairs: two take as long as one on a processor, where each has a core of its own."""
 
 
-@dataclass(slots=True)
+@dataclass(eq=False)
 class _Made:
-    """A mask, where its person was then, and how many frames ago that was."""
+    """A mask, None where there was none to be made, and where its person was then.
+
+    Attributes:
+        age: how many frames ago that was; of a person who has not had a turn yet, frames waited beyond the period.
+        served: whether the person has had a turn.
+    """
 
     mask: AnyMask | None
-    torso: Float
+    keypoints: Float
     centre: Float
     age: int = 0
+    served: bool = True
+
+    @cached_property
+    def _puppet(self) -> Puppet | None:
+        """Cut when it moves for the first time; in some runs none ever does."""
+        return None if self.mask is None else Puppet.cut(self.mask.window(), self.mask.origin, self.keypoints)
+
+    def carried(self, keypoints: Float, centre: Float, frame_size: tuple[int, int]) -> AnyMask | None:
+        """The mask of the same person, who has these keypoints now, [17, 3], and this middle of the box, [2]."""
+        if self.mask is None or not self.age:
+            return self.mask
+        posed = None if self._puppet is None else self._puppet.posed(keypoints, frame_size)
+        if posed is None:
+            return moved(self.mask, centre - self.centre, frame_size)
+        return type(self.mask).encode(*posed)
 
 
 class MaskMemory:
-    """The newest mask of everybody in one stream."""
+    """The newest mask of everybody in one stream.
 
-    def __init__(self) -> None:
+    Args:
+        every: frames from one mask of a person to the next.
+        together: all or nobody, for a network that looks at the whole picture and so costs the same for both.
+    """
+
+    def __init__(self, every: int, *, together: bool = False) -> None:
+        self._every = every
+        self._together = together
+        self._turns = 0.0  # that have come by now: with few people, not one in every frame
         self._made: dict[int, _Made] = {}
 
-    def due(self, people: People, every: int, *, together: bool = False) -> npt.NDArray[np.intp]:
-        """Rows of those whose mask is to be made now: who has none, and each frame an `every`th part, the oldest.
+    def due(self, people: People) -> tuple[npt.NDArray[np.intp], int]:
+        """Rows of those whose mask is to be made now: who has none, and the oldest, an `every`th part of all a frame.
 
-        Args:
-            people: of the frame.
-            every: frames from one mask of a person to the next.
-            together: all or nobody, for a network that looks at the whole picture and so costs the same for both.
+        Returns:
+            Who has waited longest comes first; and how many of them have waited too long to be put off.
         """
-        ages = [self._made[id_].age + 1 if id_ in self._made else math.inf for id_ in people.ids.tolist()]
-        if together:
-            return np.arange(len(people) if max(ages, default=0) >= every else 0)
-        turns = max(math.ceil(len(people) / every), ages.count(math.inf))
-        return np.sort(np.argsort([-age for age in ages], kind="stable")[:turns])
+        ages = np.array([self._age(id_) for id_ in people.ids.tolist()], np.int64)
+        late = ages >= PATIENCE * self._every
+        if self._together:
+            rows = np.arange(len(people) if (ages >= self._every).any() else 0)
+            return rows, len(rows) if late.any() else 0
+        self._turns += len(people) / self._every
+        turns = min(int(self._turns + _ROUNDING), len(people))
+        if turns < len(people):
+            turns -= turns % _PAIR
+        turns = max(turns, sum(id_ not in self._made or not self._made[id_].served for id_ in people.ids.tolist()))
+        self._turns = max(self._turns - turns, 0.0)
+        return np.argsort(-ages, kind="stable")[:turns], int(late.sum())
+
+    def _age(self, id_: int) -> int:
+        return 1 + (self._made[id_].age if id_ in self._made else self._every)
 
     def complete(self, people: People, rows: Sequence[int], masks: Sequence[AnyMask | None]) -> People:
         """`people` with a mask each: those of `rows` have just been made, the others move with their person."""
-        torsos, centres = _torsos(people), (people.boxes[:, :2] + people.boxes[:, 2:]) / 2
+        centres = (people.boxes[:, :2] + people.boxes[:, 2:]) / 2
         ids = people.ids.tolist()
-        self._made = {id_: made for id_, made in self._made.items() if id_ in set(ids)}
-        for made in self._made.values():
-            made.age += 1
-        for row, mask in zip(rows, masks, strict=True):
-            self._made[ids[row]] = _Made(mask, torsos[row], centres[row])
-        now = []
-        for id_, torso, centre in zip(ids, torsos, centres, strict=True):
-            made = self._made[id_]
-            way = torso - made.torso
-            way = centre - made.centre if np.isnan(way).any() else way
-            now.append(None if made.mask is None else moved(made.mask, way, people.frame_size))
-        return replace(people, masks=tuple(now))
+        made = dict(zip(rows, masks, strict=True))
+        before, self._made = self._made, {}
+        for row, id_ in enumerate(ids):
+            if row in made:
+                now = _Made(made[row], people.keypoints[row], centres[row])
+            elif id_ in before:
+                now = before[id_]
+                now.age += 1
+            else:
+                now = _Made(None, people.keypoints[row], centres[row], self._every + 1, served=False)
+            self._made[id_] = now
+        carried = (
+            self._made[id_].carried(points, centre, people.frame_size)
+            for id_, points, centre in zip(ids, people.keypoints, centres, strict=True)
+        )
+        return replace(people, masks=tuple(carried))
 
 
 def moved(mask: AnyMask, way: Float, frame_size: tuple[int, int]) -> AnyMask:
@@ -78,12 +120,3 @@ def moved(mask: AnyMask, way: Float, frame_size: tuple[int, int]) -> AnyMask:
         return replace(mask, origin=(x, y))
     window = mask.window()[top : max(bottom, top), left : max(right, left)]
     return type(mask).encode(window, (x + left, y + top))
-
-
-def _torsos(people: People) -> Float:
-    """The middle of everybody's torso, float32 [N, 2]; NaN where it is not wholly seen."""
-    torso = people.keypoints[:, list(_TORSO)]
-    middle = torso[:, :, :2].mean(axis=1)
-    middle[(torso[:, :, 2] < _SURE).any(axis=1)] = np.nan
-    torsos: Float = middle.astype(np.float32)
-    return torsos

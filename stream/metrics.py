@@ -23,6 +23,9 @@ REMOVED = "(removed)"
 DROPPED = "dropped: "
 """Begins the names of counters of dropped frames; the reason follows."""
 
+OUT_OF_MEMORY = "out of memory: "
+"""Begins the names of counters of batches that did not fit into a GPU's memory; the role of the network follows."""
+
 RECENT = 256
 """How many of a stream's newest latencies its percentiles are taken from."""
 

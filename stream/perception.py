@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from models.coco import AREA_OF_BOX
 from models.pose.oks import oks_nms, rescored
 from models.tasks import Boxes, Detector, PoseEstimator, Segmenter, Window
-from stream.types import KEYPOINTS, Bool, Float, Image, Mask, People, Polygon
+from stream.types import KEYPOINTS, AnyImage, Bool, Float, Mask, People, Polygon
 
 EncodeMask: TypeAlias = Callable[[Bool, tuple[int, int]], Mask | Polygon]
 """Encodes a window, bool [h, w], whose top-left pixel lies at (x, y) of the frame."""
@@ -66,11 +66,11 @@ class Perception:
         self.has_masks = segmenter is not None
         self.masks_together = masks_together
 
-    def __call__(self, images: Sequence[Image], masks: Sequence[bool]) -> list[People]:
+    def __call__(self, images: Sequence[AnyImage], masks: Sequence[bool]) -> list[People]:
         """The people of each image, best score first, without ids.
 
         Args:
-            images: uint8 [H, W, 3] BGR, each of its own size.
+            images: uint8 [H, W, 3] BGR, each of its own size, or pictures on a GPU.
             masks: for each image, whether masks are wanted.
         """
         people = self.detect(images)
@@ -79,21 +79,21 @@ class Perception:
         made = iter(self._masks_where(masks, images, found, keypoints))
         return [
             People.untracked(
-                of_image.xyxy, of_image.scores, points, next(made) if wanted else (), frame_size=image.shape[:2]
+                of_image.xyxy, of_image.scores, points, next(made) if wanted else (), frame_size=_size(image)
             )
             for image, of_image, points, wanted in zip(images, found, keypoints, masks, strict=True)
         ]
 
-    def detect(self, images: Sequence[Image]) -> list[Boxes]:
+    def detect(self, images: Sequence[AnyImage]) -> list[Boxes]:
         """The people of each image, and whatever else the detector finds of them."""
         with self._stopwatch.timed("detect"):
-            return self._detector(images)
+            return self._detector(_given_to(self._detector, images))
 
-    def keypoints(self, images: Sequence[Image], people: Sequence[Boxes]) -> list[Float]:
+    def keypoints(self, images: Sequence[AnyImage], people: Sequence[Boxes]) -> list[Float]:
         """Keypoints of `people`, per image float32 [N, 17, 3]: the pose network's, else the detector's, else zeros."""
         with self._stopwatch.timed("pose"):
             if self._pose is not None:
-                return self._pose(images, [of_image.xyxy for of_image in people])
+                return self._pose(_given_to(self._pose, images), [of_image.xyxy for of_image in people])
             return [
                 np.zeros((len(of_image.xyxy), len(KEYPOINTS), 3), np.float32)
                 if of_image.keypoints is None
@@ -115,12 +115,13 @@ class Perception:
         masks = None if all_masks is None else partial(_some, all_masks, kept.tolist())
         return Boxes(found.xyxy[kept], found.scores[kept], keypoints[kept], masks), keypoints[kept]
 
-    def masks(self, images: Sequence[Image], boxes: Sequence[Float], keypoints: Sequence[Float]) -> list[Masks]:
+    def masks(self, images: Sequence[AnyImage], boxes: Sequence[Float], keypoints: Sequence[Float]) -> list[Masks]:
         """The mask network's masks of the people in `boxes` (per image float32 [N, 4]) with these keypoints."""
         if self._segmenter is None or not images:
             return [() for _ in images]
         with self._stopwatch.timed("masks"):
-            return [self._encoded(windows) for windows in self._segmenter(images, boxes, keypoints)]
+            given = _given_to(self._segmenter, images)
+            return [self._encoded(windows) for windows in self._segmenter(given, boxes, keypoints)]
 
     def own_masks(self, found: Boxes) -> Masks:
         """Masks that the detector itself has found; none where a mask network makes them."""
@@ -130,7 +131,7 @@ class Perception:
             return self._encoded(found.masks())
 
     def _masks_where(
-        self, wanted: Sequence[bool], images: Sequence[Image], found: Sequence[Boxes], keypoints: Sequence[Float]
+        self, wanted: Sequence[bool], images: Sequence[AnyImage], found: Sequence[Boxes], keypoints: Sequence[Float]
     ) -> list[Masks]:
         """Of the images where they are wanted."""
         chosen = [number for number, want in enumerate(wanted) if want]
@@ -149,3 +150,14 @@ class Perception:
 def _some(masks: Callable[[], list[Window | None]], rows: Sequence[int]) -> list[Window | None]:
     made = masks()
     return [made[row] for row in rows]
+
+
+def _size(image: AnyImage) -> tuple[int, int]:
+    return image.shape[0], image.shape[1]
+
+
+def _given_to(task: object, images: Sequence[AnyImage]) -> Sequence[Any]:
+    """`images` as a task takes them: a GPU's as they are where it says that it works there, else fetched from it."""
+    if getattr(task, "takes_device_images", False):
+        return images
+    return [np.asarray(image) for image in images]

@@ -8,15 +8,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, get_args
 
+from models.backends import Choice
+from models.zoo import Role
 from stream.assembly import Assembly, assemble
 from stream.attention import Attention, Pace
+from stream.budget import PUT_OFF, Budget
 from stream.config import Config, StreamConfig
 from stream.control import ControlServer
 from stream.delivery import Delivery
 from stream.graph import DRAIN, TICK, Graph
-from stream.metrics import DROPPED, REMOVED, Metrics
+from stream.metrics import DROPPED, OUT_OF_MEMORY, REMOVED, Metrics
 from stream.recording import Recording
 from stream.settings import change_options
 from stream.sinks import Sink, open_sinks
@@ -78,7 +81,13 @@ class Pipeline:
             self._delivery = Delivery(self.assembly.models, self.metrics, self._publisher, on_result)
             self._graph = Graph(
                 config,
-                Attention(self.assembly.perception, Pace.of(config), config.track, self.metrics),
+                Attention(
+                    self.assembly.perception,
+                    Pace.of(config),
+                    config.track,
+                    self.metrics,
+                    Budget(self.metrics, config.batch.budget_ms / 1e3),
+                ),
                 self._delivery,
                 self._recording,
                 self.metrics,
@@ -110,6 +119,16 @@ class Pipeline:
     def url(self) -> str | None:
         """Where the live page is, with the token where one is needed; or None."""
         return None if self._web is None else self._web.url
+
+    @property
+    def decodes_in_software(self) -> str | None:
+        """Why nothing is decoded on a GPU, in one phrase; None where it is."""
+        return self._graph.hardware.absence
+
+    @property
+    def choices(self) -> Mapping[str, Choice]:
+        """Role, or "role/part" where it has several networks -> how that runs, and why not otherwise."""
+        return self.assembly.choices
 
     @property
     def failed(self) -> bool:
@@ -147,9 +166,9 @@ class Pipeline:
     def change_stream(self, stream: str, /, **options: object) -> None:
         """Give a stream other options, as they are in a configuration file. From any thread.
 
-        `masks`, `region`, `max_latency_ms` and, of a feed, `fps` apply at once. For any other option, the source is
-        opened anew: `epoch` goes up by one, ids begin anew, `seq` goes on, and a file starts from its beginning. No
-        other stream notices.
+        `masks`, `region`, `max_latency_ms`, `budget_ms` and, of a feed, `fps` apply at once. For any other option, the
+        source is opened anew: `epoch` goes up by one, ids begin anew, `seq` goes on, and a file starts from its
+        beginning. No other stream notices.
 
         Raises:
             ConfigError: one of the options is wrong; nothing is changed.
@@ -236,10 +255,12 @@ class Pipeline:
             threads=self.assembly.threads,
             recorded=self._recording.paths,
             failures=tuple(self._recording.failures),
+            out_of_memory=sum(metrics.counted(OUT_OF_MEMORY + role) for role in get_args(Role)),
         )
 
     def _stream_summary(self, state: StreamState) -> StreamSummary:
         id_ = state.config.id
+        decoder, reason = state.decoder
         return StreamSummary(
             stream=id_,
             frames=state.delivered,
@@ -248,6 +269,10 @@ class Pipeline:
             overruns=self.metrics.counted("subscriber overrun", id_),
             dropped=state.dropped,
             error=state.error,
+            put_off=_beginning_with(PUT_OFF, self.metrics.counts_of(id_)),
+            decoder=decoder,
+            decoder_reason=reason,
+            fallbacks=state.fallbacks,
         )
 
     def _removed_summary(self) -> list[StreamSummary]:
@@ -262,9 +287,8 @@ class Pipeline:
                 people=counts.get("people", 0),
                 ids=counts.get("persons", 0),
                 overruns=counts.get("subscriber overrun", 0),
-                dropped={
-                    what.removeprefix(DROPPED): frames for what, frames in counts.items() if what.startswith(DROPPED)
-                },
+                dropped=_beginning_with(DROPPED, counts),
+                put_off=_beginning_with(PUT_OFF, counts),
             )
         ]
 
@@ -306,3 +330,8 @@ class Pipeline:
     def _security(self) -> Security:
         keys, insecure = self._config.security.keys, self._config.security.insecure
         return Security(None if keys is None else KeyFolder(keys), insecure)
+
+
+def _beginning_with(prefix: str, counts: Mapping[str, int]) -> dict[str, int]:
+    """The counters whose names begin so, by the rest of their names."""
+    return {what.removeprefix(prefix): n for what, n in counts.items() if what.startswith(prefix)}

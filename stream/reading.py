@@ -6,7 +6,10 @@ import logging
 from dataclasses import replace
 
 from stream.config import DecodeConfig
-from stream.sources import Source, SourceError, open_source
+from stream.sources.nvdec import Hardware
+from stream.sources.opening import open_source
+from stream.sources.reader import SourceError
+from stream.sources.source import Source
 from stream.state import StreamState
 from stream.types import StreamInfo
 
@@ -24,11 +27,13 @@ class Reading:
     Args:
         state: of the stream.
         decode: how its video is decoded.
+        hardware: the GPU that may do it.
     """
 
-    def __init__(self, state: StreamState, decode: DecodeConfig) -> None:
+    def __init__(self, state: StreamState, decode: DecodeConfig, hardware: Hardware) -> None:
         self._state = state
         self._decode = decode
+        self._hardware = hardware
         self._epoch = 0  # of the next source's first frame
         self._seq = 0
 
@@ -46,7 +51,7 @@ class Reading:
         state = self._state
         state.error = None
         try:
-            with open_source(state.config, self._decode, state.lose) as source:
+            with open_source(state.config, self._decode, state.lose, self._hardware) as source:
                 if state.opened(source):
                     self._pump(source)
             if not state.taken:

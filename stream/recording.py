@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+import numpy as np
+
 from stream.metrics import Metrics
 from stream.sinks import Sink, SinkError
-from stream.types import FrameResult, Image, StreamInfo
+from stream.types import AnyImage, FrameResult, Image, StreamInfo
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +36,15 @@ class Recording:
             except SinkError as error:
                 self._fail(sink, error)
 
-    def write(self, result: FrameResult, image: Image) -> None:
-        """Hand one result to every sink."""
+    def write(self, result: FrameResult, image: AnyImage) -> None:
+        """Hand one result to every sink; an image on a GPU is fetched once for all that need it."""
+        array: Image | None = None
         for sink in list(self._sinks):
+            wanted = sink.needs_images
+            if wanted and array is None:
+                array = np.asarray(image)
             try:
-                sink.write(result, image if sink.needs_images else None)
+                sink.write(result, array if wanted else None)
             except SinkError as error:
                 self._fail(sink, error)
 

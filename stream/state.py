@@ -11,7 +11,7 @@ from stream.batching import Inbox, Terms
 from stream.config import StreamConfig
 from stream.errors import StreamError
 from stream.metrics import Latencies, Meter
-from stream.sources import Source
+from stream.sources.source import Source
 from stream.types import StreamInfo
 from stream.uri import redact
 
@@ -25,7 +25,7 @@ REASONS = (
 )  # fmt: skip
 """Why pictures are dropped: before they are processed, after that, and, in the second line, by the source."""
 
-AT_ONCE = frozenset({"masks", "region", "max_latency_ms"})
+AT_ONCE = frozenset({"masks", "region", "max_latency_ms", "budget_ms"})
 """Options whose change does not touch the source; so does `fps` of a feed. For any other it is opened anew."""
 
 
@@ -42,7 +42,7 @@ class StreamState:
         reading: whether its reader still runs; ended: whether its end has been announced.
         source: the last that was opened.
         skipped: pictures that the sources before it did not turn into frames, by reason; faults: how often these lost
-            their connection, by kind.
+            their connection, by kind; unaided: how often they were decoded without the GPU that was to do it.
         unrecorded: frames that were delivered and came too fast for the recorder.
         trouble: why nothing comes now, while a feed's source tries again or another one is opened.
         error: why it ended before its time.
@@ -64,6 +64,7 @@ class StreamState:
     source: Source | None = None
     skipped: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
+    unaided: Counter[str] = field(default_factory=Counter)
     unrecorded: int = 0
     trouble: str | None = None
     error: str | None = None
@@ -116,6 +117,18 @@ class StreamState:
             return dict(self.faults + Counter(dict(self.source.faults)) if self.source else self.faults)
 
     @property
+    def decoder(self) -> tuple[str, str]:
+        """What decodes its video, "nvdec" or "software", and why it is software; "" where nothing is known."""
+        source = self.source
+        return ("", "") if source is None else (source.decoding.decoder, source.decoding.reason)
+
+    @property
+    def fallbacks(self) -> dict[str, int]:
+        """How often it was decoded in software although the GPU was to do it, by the kind of reason."""
+        with self._changing:
+            return dict(self.unaided + self.source.decoding.fallbacks if self.source else self.unaided)
+
+    @property
     def wanted(self) -> bool:
         """Whether its source is to be read on."""
         return not (self._to_open or self.stopping.is_set())
@@ -144,6 +157,7 @@ class StreamState:
             if self.source is not None:
                 self.skipped += self.source.dropped
                 self.faults += self.source.faults
+                self.unaided += self.source.decoding.fallbacks
             self.source = source
             if self.live:
                 source.cap(self.config.fps)  # it may have been changed meanwhile
@@ -209,6 +223,7 @@ class StreamState:
         """The figures of now, as plain values without credentials; `docs/operating.md` explains each."""
         p50, p95 = self.latencies.percentiles_ms()
         info = self.info
+        decoder, reason = self.decoder
         return {
             "id": self.config.id,
             "source": redact(self.config.source),
@@ -226,4 +241,7 @@ class StreamState:
             "dropped": self.dropped,
             "reconnects": self.reconnects,
             "faults": self.disconnections,
+            "decoder": decoder,
+            "decoder_reason": reason,
+            "fallbacks": self.fallbacks,
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from models.backends import Choice
@@ -19,6 +19,9 @@ class StreamSummary:
         dropped: frames lost between the source and the publisher's socket, by reason.
         overruns: how often a subscriber fell so far behind that it lost frames; it counts them itself.
         error: why it ended before its time, or None.
+        put_off: what had to wait because of a budget, by work: detections, keypoints and masks, pieces of each.
+        decoder: "nvdec" or "software", "" where it was no video; decoder_reason: why it was software.
+        fallbacks: how often it was decoded in software although the GPU was to do it, by the kind of reason.
     """
 
     stream: str
@@ -28,6 +31,10 @@ class StreamSummary:
     dropped: dict[str, int]
     overruns: int = 0
     error: str | None = None
+    put_off: dict[str, int] = field(default_factory=dict)
+    decoder: str = ""
+    decoder_reason: str = ""
+    fallbacks: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,7 @@ class RunSummary:
         stages: milliseconds by stage; those named `model/...` are the networks alone.
         models: role -> name in the zoo; choices: role -> the backend that ran it and why.
         threads: processor threads that the networks used together.
+        out_of_memory: how often a batch did not fit into a GPU's memory and was halved.
         recorded: the files that were written; failures: what could not be recorded, a sentence each.
     """
 
@@ -52,6 +60,7 @@ class RunSummary:
     threads: int
     recorded: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
+    out_of_memory: int = 0
 
     @property
     def frames(self) -> int:
@@ -92,6 +101,10 @@ class RunSummary:
                     "dropped": stream.dropped,
                     "overruns": stream.overruns,
                     "error": stream.error,
+                    "put_off": stream.put_off,
+                    "decoder": stream.decoder,
+                    "decoder_reason": stream.decoder_reason,
+                    "fallbacks": stream.fallbacks,
                 }
                 for stream in self.streams
             ],
@@ -100,9 +113,11 @@ class RunSummary:
             "backend": {role: choice.backend for role, choice in self.choices.items()},
             "precision": {role: choice.precision for role, choice in self.choices.items()},
             "reason": {role: choice.reason for role, choice in self.choices.items()},
+            "refused": {role: list(choice.refused) for role, choice in self.choices.items()},
             "threads": self.threads,
             "recorded": list(self.recorded),
             "failures": list(self.failures),
+            "out_of_memory": self.out_of_memory,
         }
 
 

@@ -25,6 +25,7 @@ from models.tasks import Boxes, Detector, Float, Image, PoseEstimator, TensorRun
 from models.weights import cached
 from models.zoo import load_zoo
 from stream.config import Config
+from stream.runners import own_stream
 
 ROWS = (1, 4, 8, 16, 32)
 PIXEL = 1.0
@@ -89,7 +90,8 @@ class Networks:
         if not isinstance(runner, DeviceRunner):
             return {}
         eager = eager_on(source(role, self.weights), runner.torch_device)
-        return {str(rows): speed(runner, inputs, rows, eager) for rows in ROWS}
+        with own_stream():  # as it serves: on the default stream TensorRT waits for itself
+            return {str(rows): speed(runner, inputs, rows, eager) for rows in ROWS}
 
     def _keep(self, name: str, runner: TensorRunner, inputs: tuple[Input, ...]) -> TensorRunner:
         self.runners[name], self.inputs[name] = runner, inputs

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.packet import Packet
+from av.video.stream import VideoStream
 
 from benchmarks.gpu.outcome import FailedError, Figures, Setting
 from models.backends.pictures import pictures
@@ -20,6 +22,9 @@ from stream.sources.opening import open_source
 from stream.sources.source import Source
 
 WIDTH, HEIGHT, FPS, FRAMES = 1920, 1080, 30, 120
+LAPS = 25
+"""How often the clip holds its pictures: a file that is looped makes a new decoder every time."""
+
 SESSIONS = (1, 2, 4, 8, 16, 32, 64)
 COMPARED = 30
 """Pictures that are compared with those of the processor."""
@@ -44,9 +49,9 @@ def missing() -> str | None:
     return lacking()
 
 
-def clip(folder: Path, width: int = WIDTH, height: int = HEIGHT, frames: int = FRAMES) -> Path:
-    """An H.264 file of drawn people who pass by, at 30 frames a second; made at the first call."""
-    path = folder / f"people-{width}x{height}-{frames}.mp4"
+def clip(folder: Path, width: int = WIDTH, height: int = HEIGHT, frames: int = FRAMES, laps: int = LAPS) -> Path:
+    """An H.264 file of drawn people who pass by `laps` times, at 30 frames a second; made at the first call."""
+    path = folder / f"people-{width}x{height}-{frames}x{laps}.mp4"
     if path.is_file():
         return path
     (still,) = pictures(1, height, width)
@@ -54,14 +59,27 @@ def clip(folder: Path, width: int = WIDTH, height: int = HEIGHT, frames: int = F
     with av.open(str(half), "w", format="mp4") as container:
         video = container.add_stream("libx264", rate=FPS, options={"preset": "veryfast", "crf": "23"})
         video.width, video.height, video.pix_fmt, video.codec_context.gop_size = width, height, "yuv420p", FPS
+        packets: list[Packet[VideoStream]] = []
         for number in range(frames):
             moved = np.roll(still, 4 * number, axis=1)
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(moved), "bgr24")
             frame.pts, frame.time_base = number, Fraction(1, FPS)
-            container.mux(video.encode(frame))
-        container.mux(video.encode())
+            packets += video.encode(frame)
+        packets += video.encode()
+        for lap in range(laps):  # encoded once: each lap begins with a key frame
+            container.mux([_later(packet, Fraction(lap * frames, FPS)) for packet in packets])
     half.rename(path)
     return path
+
+
+def _later(packet: Packet[VideoStream], seconds: Fraction) -> Packet[VideoStream]:
+    """The same packet so many seconds later."""
+    again: Packet[VideoStream] = Packet(bytes(packet))
+    again.stream, again.time_base, again.duration = packet.stream, packet.time_base, packet.duration
+    again.is_keyframe = packet.is_keyframe
+    shift = int(seconds / packet.time_base)
+    again.pts, again.dts = (packet.pts or 0) + shift, (packet.dts or 0) + shift
+    return again
 
 
 def compare(path: Path) -> int:

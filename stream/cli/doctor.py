@@ -93,12 +93,29 @@ def _backends() -> Iterator[Finding]:
 
 
 def _gpu() -> Iterator[Finding]:
-    import torch
+    """Driver, PyTorch and decoder, each with what is missing; quick where there is no driver."""
+    from models.backends.base import BackendUnavailableError
+    from models.backends.nvidia import gpu
+    from models.nvidia_smi import SmiUnavailableError, gpu_states
+    from stream.sources.nvdec import lacking
 
-    if torch.cuda.is_available():
-        yield Finding("gpu", "ok", f"{torch.cuda.get_device_name()} (this version computes on the processor)")
-    else:
-        yield Finding("gpu", "absent", "torch sees no CUDA device; everything runs on the processor")
+    try:
+        for number, state in enumerate(gpu_states()):
+            slowed = f", held down by: {', '.join(state.slowed)}" if state.slowed else ""
+            yield Finding(f"gpu {number}", "ok", f"{state.name}, driver {state.driver}{slowed}")
+    except SmiUnavailableError as error:
+        yield Finding("gpu", "absent", f"{error}; everything runs on the processor")
+    try:
+        here = gpu()
+        yield Finding("gpu, torch", "ok", f"{here.name}, capability {here.capability[0]}.{here.capability[1]}")
+    except BackendUnavailableError as error:
+        yield Finding("gpu, torch", "absent", str(error))
+    why = lacking()
+    yield Finding(
+        "gpu, decoding",
+        "ok" if why is None else "absent",
+        "FFmpeg opens NVDEC" if why is None else f"streams are decoded on the processor: {why}",
+    )
 
 
 def _decoding() -> Iterator[Finding]:

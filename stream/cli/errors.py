@@ -29,7 +29,7 @@ def exit_code(error: BaseException) -> ExitCode:
     from models.errors import LabelsError, UnknownModelError, WeightsError
     from stream.config import ConfigError
     from stream.errors import StreamOptionsError
-    from stream.sources import SourceError
+    from stream.sources.reader import SourceError
     from stream.wire import SecurityError
 
     if isinstance(error, CommandError):

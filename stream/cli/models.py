@@ -13,7 +13,9 @@ from rich.table import Table
 from models.errors import WeightsError
 from models.weights import CACHE_VARIABLE, State, cache_dir, fetch, path_of, state
 from models.zoo import Entry, Figure, ModelEntry, Role, Zoo, load_zoo
+from stream.cli.calibrate import calibrate_model
 from stream.cli.downloads import downloading
+from stream.cli.engines import compile_models, engines
 
 models_app = typer.Typer(
     help="The zoo of pretrained models: see what there is, fetch it, check it.\n\n"
@@ -22,6 +24,10 @@ models_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
+
+models_app.command("compile")(compile_models)
+models_app.command("engines")(engines)
+models_app.command("calibrate")(calibrate_model)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A name that 'peoplestream models list' shows.")]
 Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Names; without: all that was fetched.")]

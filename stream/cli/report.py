@@ -19,6 +19,7 @@ STAGES = {
     "pose": "keypoints",
     "masks": "masks",
     "track": "ids",
+    "follow": "follow keypoints",
     "publish": "publish",
     "record": "draw and record",
 }
@@ -44,6 +45,9 @@ def show_choices(console: Console, pipeline: Pipeline) -> None:
             f"[bold]{ROLES[role]:>10}[/]  {model} on {choice.backend}, {choice.precision} [dim]({choice.reason})[/]",
             highlight=False,
         )
+    why = pipeline.decodes_in_software
+    where = "on the GPU (NVDEC)" if why is None else f"on the processor [dim]({escape(why)})[/]"
+    console.print(f"[bold]{'decoding':>10}[/]  {where}", highlight=False)
 
 
 class LiveView:
@@ -110,6 +114,10 @@ def _streams(summary: RunSummary) -> Table:
         notes = [stream.error] if stream.error else []
         if stream.overruns:
             notes.append(f"a subscriber was too slow {stream.overruns} times")
+        if stream.put_off:
+            notes.append("put off: " + ", ".join(f"{pieces} {work}" for work, pieces in stream.put_off.items()))
+        if stream.fallbacks:
+            notes.append(f"decoded on the processor: {stream.decoder_reason}")
         table.add_row(
             stream.stream,
             str(stream.frames),

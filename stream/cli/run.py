@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -56,6 +57,14 @@ def run(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Publish where other machines listen, without keys: anybody may read.")
     ] = False,
+    gpus: Annotated[
+        str | None,
+        typer.Option(metavar="LIST", help="Share the streams among these GPUs, such as 0,1: a process for each."),
+    ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option("--shard", metavar="INDEX/COUNT", help="Watch this part of the streams alone, such as 0/2."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
 ) -> None:
     """Watch streams: find people, follow them, publish and record what is seen.
@@ -68,30 +77,60 @@ def run(
     """
     from stream.cli.report import show_summary
     from stream.cli.running import check, run_pipeline
+    from stream.cli.workers import parse_shard, run_on_gpus
     from stream.settings import load_config
+    from stream.sharding import shard
 
-    overrides = list(settings or [])
-    if publish is not None:
-        overrides.append(f"publish.endpoint={json.dumps(publish)}")
-    if record is not None:
-        overrides.append(f"record.dir={json.dumps(str(record))}")
-    if control is not None:
-        overrides.append(f"control.endpoint={json.dumps(control)}")
-    if web is not None:
-        overrides.append(f"web.address={json.dumps(web)}")
-    if wait_subscribers is not None:
-        overrides.append(f"publish.wait_subscribers={wait_subscribers}")
-    if insecure:
-        overrides.append("security.insecure=true")
+    overrides = _overrides(settings, publish, record, control, web, wait_subscribers, insecure)
     configuration = load_config(config, overrides, source or [])
+    if part is not None:
+        configuration = shard(configuration, *parse_shard(part))
     if not configuration.streams and not configuration.keeps_running:
         raise CommandError(
             "no stream to watch: name one with --source URI, or list `streams` in a configuration file", ExitCode.USAGE
         )
-    console = Console(stderr=True, quiet=context.find_root().params.get("quiet", False))
+    flags = context.find_root().params
+    console = Console(stderr=True, quiet=flags.get("quiet", False))
+    if gpus is not None:
+        same = [
+            *([] if config is None else [str(config)]),
+            *_repeated("--source", source),
+            *_repeated("--set", overrides),
+        ]
+        same += [] if duration is None else ["--duration", str(duration)]
+        options = [f"--{name.replace('_', '-')}" for name in ("debug", "quiet", "log_json") if flags.get(name)]
+        summaries = run_on_gpus(gpus, configuration, options, same, console)
+        if as_json:
+            typer.echo(json.dumps({"gpus": summaries}))
+        return
     summary = run_pipeline(configuration, duration, console, live=not as_json)
     if as_json:
         typer.echo(json.dumps(summary.as_json()))
     else:
         show_summary(console, summary)
     check(summary)
+
+
+def _overrides(
+    settings: Sequence[str] | None,
+    publish: str | None,
+    record: Path | None,
+    control: str | None,
+    web: str | None,
+    wait_subscribers: int | None,
+    insecure: bool,
+) -> list[str]:
+    """The options of the command line that are options of the configuration, as `--set` takes them."""
+    named = {
+        "publish.endpoint": publish,
+        "record.dir": None if record is None else str(record),
+        "control.endpoint": control,
+        "web.address": web,
+        "publish.wait_subscribers": wait_subscribers,
+        "security.insecure": insecure or None,
+    }
+    return [*(settings or []), *(f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None)]
+
+
+def _repeated(option: str, values: Sequence[str] | None) -> list[str]:
+    return [argument for value in values or () for argument in (option, value)]

@@ -16,7 +16,8 @@ from stream.cli.errors import CommandError, ExitCode
 from stream.cli.report import LiveView, show_choices
 from stream.config import Config
 from stream.pipeline import Pipeline
-from stream.sources import SourceError, open_source
+from stream.sources.opening import open_source
+from stream.sources.reader import SourceError
 from stream.summary import RunSummary
 
 log = logging.getLogger(__name__)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from stream.config.base import ConfigError, Problem, Section
 from stream.config.networks import DetectorConfig, MasksConfig, PoseConfig, TrackConfig
 from stream.config.outputs import ControlConfig, PublishConfig, RecordConfig, SecurityConfig, WebConfig
-from stream.config.streams import BatchConfig, DecodeConfig, StreamConfig
+from stream.config.streams import IN_ONE_PROCESS, BatchConfig, DecodeConfig, StreamConfig
 
 __all__ = [
+    "IN_ONE_PROCESS",
     "BatchConfig",
     "Config",
     "ConfigError",
@@ -70,3 +71,10 @@ class Config(Section):
                     "stream_id", "must be another: {stream} is taken", {"stream": stream, "at": (again, "id")}
                 )
         return streams
+
+    @model_validator(mode="after")
+    def _hardware_fits_isolation(self) -> Self:
+        for number, stream in enumerate(self.streams):
+            if self.decode.hardware == "cuda" and stream.isolation == "process":
+                raise PydanticCustomError("isolation", IN_ONE_PROCESS, {"at": ("streams", number, "isolation")})
+        return self

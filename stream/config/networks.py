@@ -9,7 +9,7 @@ from pydantic import Field
 from stream.config.base import Fraction, Positive, Section
 
 Backend = Annotated[
-    Literal["auto", "torch", "openvino"],
+    Literal["auto", "tensorrt", "tensorrt-rtx", "cuda", "openvino", "torch"],
     Field(description="its runtime; auto: the fastest installed one that passes the parity check"),
 ]
 Weights = Annotated[
@@ -21,8 +21,11 @@ Weights = Annotated[
     ),
 ]
 Precision = Annotated[
-    Literal["auto", "float32", "bfloat16"],
-    Field(description="its arithmetic; auto: the lowest that keeps its accuracy"),
+    Literal["auto", "float32", "float16", "bfloat16", "int8"],
+    Field(
+        description="its arithmetic; auto: the lowest that keeps its accuracy; int8: after 'peoplestream models "
+        "calibrate', which shows whether it does"
+    ),
 ]
 
 
@@ -64,8 +67,11 @@ class PoseConfig(Section):
         Field(
             ge=1,
             description="between detections, frames from one look at a person's keypoints to the next; in between they "
-            "move with the person",
+            "follow the picture",
         ),
+    ] = 1
+    still_every: Annotated[
+        int, Field(ge=1, description="the same for somebody whose picture does not change; not less than every")
     ] = 1
     oks_nms: Annotated[
         Fraction,
@@ -86,7 +92,10 @@ class MasksConfig(Section):
     ] = "blazepose-full"
     weights: Weights = "pretrained"
     every: Annotated[
-        int, Field(ge=1, description="frames from one mask of a person to the next; in between it moves along")
+        int,
+        Field(
+            ge=1, description="frames from one mask of a person to the next; in between its parts move with the limbs"
+        ),
     ] = 1
     encoding: Annotated[
         Literal["rle", "polygon"],

@@ -11,6 +11,11 @@ from pydantic_core import PydanticCustomError
 from stream.config.base import Fraction, Positive, Section
 from stream.uri import is_live
 
+IN_ONE_PROCESS = (
+    "isolation: process and decode.hardware: cuda exclude each other, as pictures on a GPU cannot leave their "
+    "process; give isolation: thread or auto, or hardware: auto"
+)
+
 
 def _printable(stream: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", stream):
@@ -83,6 +88,14 @@ class StreamConfig(Section):
             "however long; null: batch.max_latency_ms",
         ),
     ] = None
+    budget_ms: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="what the networks may cost one frame of it, milliseconds, on the average; what would cost "
+            "more is put off, masks first, then keypoints, then detections; 0: whatever it takes",
+        ),
+    ] = 0.0
 
     @field_validator("region")
     @classmethod
@@ -123,6 +136,16 @@ class DecodeConfig(Section):
     memory_mb: Annotated[
         int, Field(ge=64, description="memory that a decoder in a process of its own may take, MiB; more: it restarts")
     ] = 1024
+    hardware: Annotated[
+        Literal["auto", "none", "cuda"],
+        Field(
+            description="who decodes; cuda: an NVIDIA GPU, where pictures stay, and the processor where it cannot; "
+            "none: the processor; auto: cuda where there is a GPU, for streams whose isolation is not process"
+        ),
+    ] = "auto"
+    sessions: Annotated[
+        int, Field(ge=1, description="streams that the GPU may decode at once; the processor decodes those beyond")
+    ] = 256
 
 
 class BatchConfig(Section):
@@ -135,4 +158,12 @@ class BatchConfig(Section):
     max_latency_ms: Annotated[
         float,
         Field(ge=0, description="max_latency_ms of the streams with policy latest that give none; 0: however long"),
+    ] = 0.0
+    budget_ms: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="what the networks may cost a batch, milliseconds, on the average, which its streams share "
+            "fairly; 0: whatever it takes",
+        ),
     ] = 0.0

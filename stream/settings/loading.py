@@ -292,8 +292,8 @@ def _unusable(source: str) -> str | None:
     if path is not None:
         return missing(path)
     if scheme(source) == "testpattern":
-        from stream.sources import SourceError  # here, since they load OpenCV and FFmpeg
         from stream.sources.pattern import PatternReader
+        from stream.sources.reader import SourceError
 
         try:
             PatternReader(source, Counter()).close()

@@ -24,12 +24,14 @@ class Sink(Protocol):
     """Receives every result of every stream, in order, in one thread.
 
     Attributes:
-        needs_images: whether `write` wants the frame itself as well.
+        needs_images: whether `write` wants the frame itself as well; asked before every call.
         paths: the files it has made and not deleted.
     """
 
-    needs_images: bool
     paths: list[Path]
+
+    @property
+    def needs_images(self) -> bool: ...
 
     def start(self, info: StreamInfo, /) -> None:
         """Learn what a stream is, before its first result and whenever that changes. Raises `SinkError`."""

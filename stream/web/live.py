@@ -47,13 +47,16 @@ class Live:
     `write` belongs to the thread that records; `look` and `picture` may be called from any.
     """
 
-    needs_images = True
-
     def __init__(self) -> None:
         self.paths: list[Path] = []
         self._lock = threading.Lock()
         self._watched: dict[str, _Watched] = {}
         self._encoded: dict[tuple[str, int], tuple[Shot, bytes]] = {}
+
+    @property
+    def needs_images(self) -> bool:
+        """Whether somebody looks."""
+        return bool(self._watched)
 
     def start(self, info: StreamInfo, /) -> None:
         """Nothing: a picture says its size itself."""

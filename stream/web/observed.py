@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from models.backends import Choice
 from stream.config import StreamConfig
 from stream.metrics import Metrics
 from stream.state import StreamState
@@ -18,6 +19,10 @@ class Observed(Protocol):
     @property
     def streams(self) -> Mapping[str, StreamState]:
         """The state of every stream."""
+
+    @property
+    def choices(self) -> Mapping[str, Choice]:
+        """How each network runs, and why not otherwise."""
 
     @property
     def failed(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -15,8 +15,12 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from stream.metrics import BOUNDS, Metrics
-from stream.sources import Fault
+from models.backends import Choice
+from models.zoo import Role
+from stream.budget import PUT_OFF, Work
+from stream.metrics import BOUNDS, OUT_OF_MEMORY, Metrics
+from stream.sources.faults import Fault
+from stream.sources.nvdec import Fallback
 from stream.state import REASONS, Health, StreamState
 from stream.web.observed import Observed
 
@@ -44,6 +48,7 @@ class _Figures(Collector):
         yield from _gauges(streams)
         yield _latency(streams)
         yield from _stages(self._target.metrics)
+        yield from _networks(self._target.choices)
 
 
 def _counters(streams: dict[str, StreamState], metrics: Metrics) -> Iterable[Metric]:
@@ -57,17 +62,27 @@ def _counters(streams: dict[str, StreamState], metrics: Metrics) -> Iterable[Met
     overruns = CounterMetricFamily(
         "peoplestream_subscriber_overruns", "Times a subscriber was too slow and lost messages.", labels=["stream"]
     )
+    waits = CounterMetricFamily("peoplestream_put_off", "Work that a budget put off.", labels=["stream", "work"])
+    fallbacks = CounterMetricFamily(
+        "peoplestream_decode_fallbacks",
+        "Times that the processor decoded what the GPU was to decode, by reason.",
+        labels=["stream", "kind"],
+    )
     for id_, state in streams.items():
         read.add_metric([id_], state.taken)
         out.add_metric([id_], state.delivered)
         again.add_metric([id_], state.reconnects)
         overruns.add_metric([id_], metrics.counted("subscriber overrun", id_))
+        for work in get_args(Work):
+            waits.add_metric([id_, work], metrics.counted(PUT_OFF + work, id_))
         # every reason and kind, also with 0: a rise from nothing to 1 is none to Prometheus
         for reason, frames in {**dict.fromkeys(REASONS, 0), **state.dropped}.items():
             drops.add_metric([id_, reason], frames)
         for kind, times in {**dict.fromkeys(get_args(Fault) if state.live else (), 0), **state.disconnections}.items():
             faults.add_metric([id_, kind], times)
-    return read, out, drops, again, faults, overruns
+        for kind, times in {**dict.fromkeys(get_args(Fallback), 0), **state.fallbacks}.items():
+            fallbacks.add_metric([id_, kind], times)
+    return read, out, drops, again, faults, fallbacks, overruns, waits
 
 
 def _gauges(streams: dict[str, StreamState]) -> Iterable[Metric]:
@@ -84,6 +99,21 @@ def _gauges(streams: dict[str, StreamState]) -> Iterable[Metric]:
         for name in get_args(Health):
             health.add_metric([id_, name], float(name == now))
     return fps, queue, people, health
+
+
+def _networks(choices: Mapping[str, Choice]) -> Iterable[Metric]:
+    info = GaugeMetricFamily(
+        "peoplestream_network_info", "1; how a network runs.", labels=["network", "backend", "precision", "device"]
+    )
+    refused = GaugeMetricFamily(
+        "peoplestream_backend_refused", "1; why another does not run it.", labels=["network", "backend", "reason"]
+    )
+    for name, choice in choices.items():
+        info.add_metric([name, choice.backend, choice.precision, choice.device], 1)
+        for attempt in choice.refused:
+            backend, _, reason = attempt.partition(": ")
+            refused.add_metric([name, backend, reason], 1)
+    return info, refused
 
 
 def _latency(streams: dict[str, StreamState]) -> Metric:
@@ -111,4 +141,9 @@ def _stages(metrics: Metrics) -> Iterable[Metric]:
         metrics.counted("batches"),
         metrics.counted("batched frames"),
     )
-    return stages, batches
+    memory = CounterMetricFamily(
+        "peoplestream_out_of_memory", "Batches that did not fit into a GPU's memory.", labels=["network"]
+    )
+    for role in get_args(Role):
+        memory.add_metric([role], metrics.counted(OUT_OF_MEMORY + role))
+    return stages, batches, memory

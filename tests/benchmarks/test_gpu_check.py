@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -136,6 +137,15 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = video.clip(folder, 192, 108, 30)
     assert video.clip(folder, 192, 108, 30).stat().st_mtime_ns == made.stat().st_mtime_ns, "it was made again"
     return made
+
+
+def test_the_laps_of_the_clip_are_not_a_video(tmp_path: Path) -> None:
+    with av.open(str(video.clip(tmp_path, 96, 64, 20, laps=3))) as container:
+        decoded = [
+            (round(float(frame.time or 0) * video.FPS), frame.to_ndarray()) for frame in container.decode(video=0)
+        ]
+    assert [number for number, _ in decoded] == list(range(60))
+    assert all((first == again).all() for (_, first), (_, again) in zip(decoded[:20], decoded[40:], strict=True))
 
 
 def test_decoders_are_not_counted_together(clip: Path) -> None:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from stream.sources import Fault
+from stream.sources.faults import Fault
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "reliability.md").read_text()

@@ -16,7 +16,9 @@ from stream.config import ConfigError, DecodeConfig, StreamConfig
 from stream.control import ControlClient
 from stream.errors import StreamError
 from stream.pipeline import Pipeline
-from stream.sources import Source, SourceError, open_source
+from stream.sources.opening import open_source
+from stream.sources.reader import SourceError
+from stream.sources.source import Source
 from stream.types import Frame, FrameResult, StreamInfo
 from stream.wire import Publisher, StreamStatus
 from tests.stream.graphs import assembly, patterns
@@ -219,7 +221,9 @@ def test_the_cap_of_a_feed_costs_its_connection() -> None:
 class Flapping(Source):
     """A feed that is lost and comes back, and takes its time until the first picture."""
 
-    def __init__(self, config: StreamConfig, decode: DecodeConfig, on_trouble: Callable[[str | None], None]) -> None:
+    def __init__(
+        self, config: StreamConfig, decode: DecodeConfig, on_trouble: Callable[[str | None], None], *_: object
+    ) -> None:
         super().__init__(config)
         self._pattern = open_source(StreamConfig(id=config.id, source=PATTERN, pace="realtime"), decode)
         self._on_trouble = on_trouble

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from models.evaluate.agreement import iou
 from stream.masking import MaskMemory, moved
-from stream.types import Mask, People, Polygon
+from stream.types import Float, Mask, People, Polygon
 
 SIZE = (100, 200)
 
@@ -46,39 +47,97 @@ def test_a_mask_that_has_left_the_frame_is_an_error() -> None:
 
 
 def test_masks_are_mixed_up_when_people_change_places() -> None:
-    memory = MaskMemory()
+    memory = MaskMemory(8)
     memory.complete(people(10, 100), [0, 1], [square(10), square(100)])
     now = memory.complete(people(104, 14, ids=(2, 1)), [], [])
     assert [mask.origin for mask in now.masks if mask] == [(104, 20), (14, 20)]
 
 
+@pytest.mark.parametrize("encode", [Mask.encode, Polygon.encode])
+def test_a_mask_stays_where_the_limbs_were(encode) -> None:
+    before, now = people(10), people(30)
+    before = replace(before, keypoints=standing(10)[None])
+    now = replace(now, keypoints=standing(30)[None])
+    memory = MaskMemory(8)
+    memory.complete(before, [0], [encode(np.ones((60, 20), np.bool_), (10, 20))])
+    (mask,) = memory.complete(now, [], []).masks
+    assert isinstance(mask, Mask if encode is Mask.encode else Polygon)
+    there = mask.decode(*SIZE)
+    assert iou(there, square(30).decode(*SIZE)) > 0.95
+
+
+def standing(left: float) -> Float:
+    """Keypoints of somebody in a box of 20 x 60 pixels at (left, 20), who stands straight."""
+    places = [(10, 4)] * 5 + [(5, 15), (15, 15), (4, 25), (16, 25), (4, 32), (16, 32)]
+    places += [(6, 32), (14, 32), (6, 45), (14, 45), (6, 57), (14, 57)]
+    return np.array([(left + x, 20 + y, 0.9) for x, y in places], np.float32)
+
+
 def test_somebody_waits_longer_than_the_others_for_a_mask() -> None:
-    memory, everybody = MaskMemory(), people(10, 40, 70, 100)
+    memory, everybody = MaskMemory(4), people(10, 40, 70, 100)
     turns = []
     for _ in range(9):
-        rows = memory.due(everybody, 4)
+        rows, late = memory.due(everybody)
+        assert late == 0
         turns.append(rows.tolist())
-        memory.complete(everybody, rows.tolist(), [square(10)] * len(rows))
+        memory.complete(everybody, turns[-1], [square(10)] * len(rows))
     assert turns[0] == [0, 1, 2, 3]
     assert sorted(sum(turns[1:5], [])) == [0, 1, 2, 3] == sorted(sum(turns[5:9], []))  # noqa: RUF017
 
 
+@pytest.mark.parametrize(("count", "every"), [(1, 5), (3, 12), (5, 3), (7, 1)])
+def test_a_few_people_get_masks_more_often_than_they_should(count: int, every: int) -> None:
+    memory, everybody = MaskMemory(every), people(*range(0, 10 * count, 10))
+    made = []
+    for _ in range(1 + 4 * every):
+        rows, _ = memory.due(everybody)
+        made.append(len(rows))
+        memory.complete(everybody, rows.tolist(), [square(10)] * len(rows))
+    assert made[0] == count
+    assert abs(sum(made[1:]) - 4 * count) <= 1
+    assert max(made[1:]) <= max(-(-count // every), min(count, 2)), "all of them in one frame"
+
+
+def test_masks_are_made_one_at_a_time_while_a_core_is_idle() -> None:
+    memory, everybody = MaskMemory(8), people(*range(0, 50, 10))
+    made = []
+    for _ in range(33):
+        rows, _ = memory.due(everybody)
+        made.append(len(rows))
+        memory.complete(everybody, rows.tolist(), [square(10)] * len(rows))
+    assert made[0] == 5 and set(made[1:]) == {0, 2}
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_whoever_is_put_off_is_never_late_or_forgotten(together: bool) -> None:
+    memory, everybody = MaskMemory(2, together=together), people(10, 40)
+    lates = []
+    for _ in range(7):
+        rows, late = memory.due(everybody)
+        assert len(rows) == 2
+        lates.append(late)
+        assert memory.complete(everybody, [], []).masks == (None, None)
+    assert lates == [0] * 5 + [2, 2], "a newcomer counts as one whose period is over"
+
+
 def test_a_person_without_a_mask_is_asked_for_again_in_every_frame() -> None:
-    memory, everybody = MaskMemory(), people(10, 40)
+    memory, everybody = MaskMemory(2), people(10, 40)
     memory.complete(everybody, [0, 1], [None, square(40)])
-    assert len(memory.due(everybody, 2)) == 1
+    assert len(memory.due(everybody)[0]) == 0, "it is nobody's turn yet"
     now = memory.complete(everybody, [], [])
     assert now.masks[0] is None and now.masks[1] is not None
 
 
 def test_masks_of_people_who_left_are_kept() -> None:
-    memory = MaskMemory()
+    memory = MaskMemory(100)
     memory.complete(people(10, 40), [0, 1], [square(10), square(40)])
     memory.complete(people(40, ids=(2,)), [], [])
-    assert memory.due(people(10, 40), 100).tolist() == [0]
+    assert memory.due(people(10, 40))[0].tolist() == [0]
 
 
 def test_nobody_is_too_few_for_a_turn() -> None:
-    memory = MaskMemory()
-    assert memory.due(people(), 3).tolist() == [] == memory.due(people(), 3, together=True).tolist()
-    assert memory.complete(people(), [], []).masks == ()
+    for together in (False, True):
+        memory = MaskMemory(3, together=together)
+        rows, late = memory.due(people())
+        assert (rows.tolist(), late) == ([], 0)
+        assert memory.complete(people(), [], []).masks == ()

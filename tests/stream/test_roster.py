@@ -18,7 +18,8 @@ from stream.config import DecodeConfig, StreamConfig
 from stream.errors import StreamError
 from stream.metrics import REMOVED
 from stream.pipeline import Pipeline
-from stream.sources import Source, open_source
+from stream.sources.opening import open_source
+from stream.sources.source import Source
 from stream.summary import RunSummary
 from stream.types import FrameResult
 from stream.wire import Subscriber

@@ -27,6 +27,13 @@ def test_the_window_of_a_mask_does_not_survive_encoding() -> None:
     assert (mask.window() == window).all()
 
 
+@pytest.mark.parametrize("shape", [(0, 0), (0, 4), (4, 0), (1, 5), (5, 1)])
+def test_a_mask_of_a_window_without_an_area_or_of_one_line_cannot_be_encoded(shape: tuple[int, int]) -> None:
+    mask = Mask.encode(np.ones(shape, np.bool_), (0, 0))
+    assert mask.size == shape
+    assert mask.window().sum() == shape[0] * shape[1]
+
+
 def people(n: int, *, masks: bool) -> People:
     rng = np.random.default_rng(0)
     encoded = tuple(Mask.encode(np.ones((2, 2), np.bool_), (i, i)) for i in range(n)) if masks else ()

@@ -156,6 +156,19 @@ def test_engines_of_one_name_push_each_other_out(tmp_path: Path) -> None:
     assert store.get("detector", KEY) is not None and store.get("detector", other) is not None
 
 
+def test_engines_of_old_versions_fill_the_disk_or_those_in_use_are_removed(tmp_path: Path) -> None:
+    store = EngineCache(tmp_path)
+    in_use = built(tmp_path)
+    store.get_or_build("detector-of-another-name", KEY, build)
+    for number in range(cache.KEPT + 3):
+        assert store.get("detector", KEY) is not None
+        store.get_or_build("detector", EngineKey({"version": number}), build)
+    left = [name for name in folders(tmp_path) if not name.startswith("detector-of-another-name")]
+    assert len(left) == cache.KEPT and in_use.folder.name in left
+    assert len(folders(tmp_path)) == cache.KEPT + 1
+    assert store.get("detector", EngineKey({"version": number})) is not None
+
+
 @pytest.mark.parametrize("name", ["masks/encoder", "../../outside", "a b"])
 def test_a_name_leads_out_of_the_folder(name: str, tmp_path: Path) -> None:
     engine = EngineCache(tmp_path).get_or_build(name, KEY, build)

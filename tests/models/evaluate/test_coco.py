@@ -92,6 +92,13 @@ def test_kinds_that_nobody_computed_are_scored_as_failures(labels: Path) -> None
     assert list(scores) == ["box"]
 
 
+def test_images_that_were_left_out_count_as_missed_or_are_gone_for_good(labels: Path) -> None:
+    truth = CocoPersons(labels / "labels.json", labels)
+    nothing = truth.only(())
+    assert nothing.images == () and nothing.evaluate([answer()])["box"].AP == -1
+    assert truth.evaluate([answer()])["box"].AP == 1.0
+
+
 def test_a_person_without_a_mask_shifts_the_masks_of_the_others(labels: Path) -> None:
     given = answer()
     assert given.masks is not None

@@ -187,6 +187,7 @@ def test_arguments_of_the_zoo_do_not_reach_the_network(name: str, outputs: list[
             *,
             size: tuple[int, ...] = (),
             lowest: Precision = "float32",
+            batch: int = 1,
             part: str = "",
         ) -> Ready:
             source = make()
@@ -198,6 +199,7 @@ def test_arguments_of_the_zoo_do_not_reach_the_network(name: str, outputs: list[
         estimator = build(weights_of(name), compiled, PoseOptions(flip_test=True))
         found = compiled.networks[""].network(torch.zeros(1, 3, 64, 128))
     assert [tuple(of.shape) for of in (found if isinstance(found, tuple) else (found,))] == outputs
+    assert isinstance(estimator, HeatmapEstimator)
     assert estimator.skeleton.count == outputs[0][1] and estimator.flip_test
     assert estimator.middle == (1.5 if "hourglass" in name else 0)
 

@@ -128,6 +128,7 @@ def test_weights_of_another_skeleton_are_taken(tmp_path: Path, keypoints: int) -
 def test_weights_of_another_input_size_do_not_run(tmp_path: Path) -> None:
     torch.save({"state_dict": RTMPose(Scale(1 / 6, 1 / 8), 133, (96, 64)).state_dict()}, tmp_path / "small.pth")
     estimator = rtmpose_estimator(weights_of("rtmpose-t-coco", tmp_path / "small.pth"), EagerCompile(), PoseOptions())
+    assert isinstance(estimator, RTMPoseEstimator)
     (found,) = estimator([np.zeros((120, 160, 3), np.uint8)], [boxes(around(80, 60))])
     assert estimator.size == (96, 64) and found.shape == (1, 17, 3)
 

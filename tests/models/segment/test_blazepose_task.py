@@ -52,7 +52,9 @@ def test_an_empty_street_is_given_to_the_network() -> None:
 def test_sixty_people_do_not_fit_into_the_batch() -> None:
     network = White()
     people = crowd(60)
-    (windows,) = BlazePoseSegmenter(network)([np.full((480, 640, 3), 255, np.uint8)], [boxes_of(people)], [people])
+    (windows,) = BlazePoseSegmenter(network, max_batch=32)(
+        [np.full((480, 640, 3), 255, np.uint8)], [boxes_of(people)], [people]
+    )
     assert network.batches == [32, 28]
     assert all(the(window).bitmap.all() for window in windows)
 

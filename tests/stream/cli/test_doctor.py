@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from models.nvidia_smi import GPUState
 from models.weights import path_of
 from models.zoo import load_zoo
 from stream.cli import doctor as command
@@ -86,3 +88,24 @@ def test_the_weights_of_a_configuration_are_not_those_that_it_names(tmp_path: Pa
     assert "weights, masks" not in findings
     mine.touch()
     assert examine(tmp_path / "cache", str(config))[1]["weights, detector"] == ("ok", f"yolox-s: {mine}")
+
+
+@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="this machine has an NVIDIA driver")
+def test_a_machine_without_a_gpu_is_not_told_what_it_lacks(tmp_path: Path) -> None:
+    """Every finding is the real one of this machine."""
+    code, findings = examine(tmp_path)
+    assert code == 0
+    assert findings["gpu"] == (
+        "absent",
+        "there is no nvidia-smi here, so no NVIDIA driver is installed; everything runs on the processor",
+    )
+    assert findings["gpu, torch"] == ("absent", "this machine has no NVIDIA driver")
+    state, detail = findings["gpu, decoding"]
+    assert state == "absent" and "decoded on the processor: FFmpeg reaches no NVIDIA driver" in detail
+
+
+def test_a_gpu_that_is_held_down_is_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = GPUState("NVIDIA H200", "570.86.15", 143771, 300, 1980, 3201, 90, 702, 700, ("power cap",))
+    monkeypatch.setattr("models.nvidia_smi.gpu_states", lambda: [state])
+    _, findings = examine(tmp_path)
+    assert findings["gpu 0"] == ("ok", "NVIDIA H200, driver 570.86.15, held down by: power cap")

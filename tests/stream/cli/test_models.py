@@ -172,7 +172,7 @@ def test_the_help_of_verify_promises_4_for_an_empty_cache() -> None:
 
 def test_every_sub_command_explains_itself() -> None:
     group = typer.main.get_command(command.models_app)
-    assert sorted(group.commands) == ["list", "pull", "show", "verify"]
+    assert sorted(group.commands) == ["calibrate", "compile", "engines", "list", "pull", "show", "verify"]
     assert all(len(sub.help or "") > 60 for sub in group.commands.values())
 
 

@@ -55,7 +55,7 @@ def test_a_key_in_the_wrong_section_is_sent_to_the_right_one(write: Write) -> No
 
 def test_an_unknown_key_like_no_other_lists_those_there_are(write: Write) -> None:
     assert problems(write("batch: {xyz: 3}\n")) == [
-        "run.yaml:1: batch.xyz: unknown key; known are size, deadline_ms, max_latency_ms"
+        "run.yaml:1: batch.xyz: unknown key; known are size, deadline_ms, max_latency_ms, budget_ms"
     ]
 
 

@@ -170,5 +170,7 @@ def test_a_broken_decoder_reads_or_shrinks_what_is_not_its_own() -> None:
 
 
 def test_a_decoder_takes_the_memory_of_libraries_that_it_has_no_use_for() -> None:
-    code = "import sys, stream.sources.decoder; sys.exit(bool({'pydantic', 'cv2', 'scipy', 'torch'} & set(sys.modules)))"
+    code = (
+        "import sys, stream.sources.decoder; sys.exit(bool({'pydantic', 'cv2', 'scipy', 'torch'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0

@@ -9,7 +9,9 @@ import pytest
 
 import stream.reading
 from stream.config import DecodeConfig, StreamConfig
-from stream.sources import Source, SourceError, open_source
+from stream.sources.opening import open_source
+from stream.sources.reader import SourceError
+from stream.sources.source import Source
 from tests.stream.web.browsing import NOTHING, colour, errors, frame, picture, plate, text, tiles
 from tests.stream.web.runs import endless, eventually, served
 

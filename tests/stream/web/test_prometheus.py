@@ -10,10 +10,13 @@ import requests
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from models.backends import Choice
 from stream.config import StreamConfig
 from stream.pipeline import Pipeline
-from stream.sources import Fault
+from stream.sources.faults import Fault
+from stream.sources.nvdec import Fallback
 from stream.state import REASONS
+from stream.web.prometheus import _networks
 from tests.stream.web.runs import endless, eventually, served
 
 LOST = StreamConfig(id="lost", source="rtsp://me:hunter2@127.0.0.1:9/cam?token=geheim", open_timeout=1)
@@ -24,14 +27,22 @@ STREAM = {
     "peoplestream_frames_dropped": "counter",
     "peoplestream_reconnects": "counter",
     "peoplestream_source_faults": "counter",
+    "peoplestream_decode_fallbacks": "counter",
     "peoplestream_subscriber_overruns": "counter",
+    "peoplestream_put_off": "counter",
     "peoplestream_fps": "gauge",
     "peoplestream_queue_frames": "gauge",
     "peoplestream_people": "gauge",
     "peoplestream_stream_state": "gauge",
     "peoplestream_latency_seconds": "histogram",
 }
-STAGES = {"peoplestream_stage_seconds": "summary", "peoplestream_batch_frames": "summary"}
+STAGES = {
+    "peoplestream_stage_seconds": "summary",
+    "peoplestream_batch_frames": "summary",
+    "peoplestream_out_of_memory": "counter",
+    "peoplestream_network_info": "gauge",
+    "peoplestream_backend_refused": "gauge",
+}
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +80,8 @@ def test_a_reason_or_a_kind_of_fault_appears_only_when_it_has_happened(pipeline:
     families = scrape(pipeline)
     assert labels(families["peoplestream_frames_dropped"], "reason", "lobby") == set(REASONS)
     assert labels(families["peoplestream_source_faults"], "kind", "lost") == set(get_args(Fault))
+    assert labels(families["peoplestream_decode_fallbacks"], "kind", "lobby") == set(get_args(Fallback))
+    assert labels(families["peoplestream_put_off"], "work", "lobby") == {"detections", "keypoints", "masks"}
     assert labels(families["peoplestream_fps"], "direction", "lobby") == {"in", "out"}
 
 
@@ -87,3 +100,16 @@ def test_a_dropped_frame_is_not_counted_by_its_reason(pipeline: Pipeline) -> Non
     }
     pipeline.resume("lobby")
     assert drops["paused"] > 2 and drops["late"] == 0
+
+
+def test_a_backend_that_does_not_serve_is_not_told_of() -> None:
+    refused = ("cuda: this machine has no NVIDIA driver", "openvino bfloat16: outputs differ by 0.2: too much")
+    choice = Choice("torch", "float32", "cpu", "asked for torch", refused, 0.0)
+    info, told = _networks({"pose": choice})
+    assert [sample.labels for sample in info.samples] == [
+        {"network": "pose", "backend": "torch", "precision": "float32", "device": "cpu"}
+    ]
+    assert [(sample.labels["backend"], sample.labels["reason"]) for sample in told.samples] == [
+        ("cuda", "this machine has no NVIDIA driver"),
+        ("openvino bfloat16", "outputs differ by 0.2: too much"),
+    ]
