@@ -8,11 +8,11 @@ import time
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 from av.packet import Packet
-from av.video.stream import VideoStream
 
 from benchmarks.gpu.outcome import FailedError, Figures, Setting
 from models.backends.pictures import pictures
@@ -59,7 +59,7 @@ def clip(folder: Path, width: int = WIDTH, height: int = HEIGHT, frames: int = F
     with av.open(str(half), "w", format="mp4") as container:
         video = container.add_stream("libx264", rate=FPS, options={"preset": "veryfast", "crf": "23"})
         video.width, video.height, video.pix_fmt, video.codec_context.gop_size = width, height, "yuv420p", FPS
-        packets: list[Packet[VideoStream]] = []
+        packets: list[Packet[Any]] = []
         for number in range(frames):
             moved = np.roll(still, 4 * number, axis=1)
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(moved), "bgr24")
@@ -72,9 +72,9 @@ def clip(folder: Path, width: int = WIDTH, height: int = HEIGHT, frames: int = F
     return path
 
 
-def _later(packet: Packet[VideoStream], seconds: Fraction) -> Packet[VideoStream]:
+def _later(packet: Packet[Any], seconds: Fraction) -> Packet[Any]:
     """The same packet so many seconds later."""
-    again: Packet[VideoStream] = Packet(bytes(packet))
+    again = Packet(bytes(packet))
     again.stream, again.time_base, again.duration = packet.stream, packet.time_base, packet.duration
     again.is_keyframe = packet.is_keyframe
     shift = int(seconds / packet.time_base)

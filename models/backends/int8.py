@@ -105,5 +105,5 @@ def _nncf() -> Any:
         import nncf
     except ImportError as error:
         raise BackendUnavailableError("NNCF is not installed (pip install 'peoplestream[int8]')") from error
-    nncf.set_log_level(logging.ERROR)
+    logging.getLogger("nncf").setLevel(logging.ERROR)  # its own set_log_level changes handlers of others too
     return nncf
