@@ -16,8 +16,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from stream.bench import Crowd
 from stream.config import TrackConfig
+from stream.measuring.bench import Crowd
 from stream.tracking import KeypointSmoother, Tracker
 from stream.types import FrameResult, Mask
 from stream.wire import pack

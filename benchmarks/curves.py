@@ -17,8 +17,8 @@ import numpy as np
 from benchmarks.measure import CONFIGS
 from models.tasks import Boxes, Float, Image
 from stream.assembly import Assembly, assemble
-from stream.bench import bench_decode, bench_tracker, bench_wire
 from stream.config import Config, StreamConfig
+from stream.measuring.bench import bench_decode, bench_tracker, bench_wire
 from stream.metrics import Metrics
 from stream.pipeline import Pipeline
 from stream.settings import load_config

@@ -29,9 +29,9 @@ from benchmarks import curves
 from benchmarks.measure import CONFIGS, ROOT, write
 from models.weights import fetch
 from models.zoo import load_zoo
-from stream.bench import bench_decode, bench_infer, bench_pipeline, bench_tracker, bench_wire
-from stream.comparison import compare
 from stream.config import Config
+from stream.measuring.bench import bench_decode, bench_infer, bench_pipeline, bench_tracker, bench_wire
+from stream.measuring.comparison import compare
 from stream.settings import load_config
 
 PRESETS = ("accurate", "balanced", "fast")

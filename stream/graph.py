@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from stream.attention import Attention
+from stream.attention.attention import Attention
 from stream.batching import Batcher, Waiting
 from stream.config import Config
 from stream.delivery import Delivery

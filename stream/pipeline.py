@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Self, get_args
 from models.backends import Choice
 from models.zoo import Role
 from stream.assembly import Assembly, assemble
-from stream.attention import Attention, Pace
-from stream.budget import PUT_OFF, Budget
+from stream.attention.attention import Attention, Pace
+from stream.attention.budget import PUT_OFF, Budget
 from stream.config import Config, StreamConfig
 from stream.control import ControlServer
 from stream.delivery import Delivery

@@ -12,7 +12,7 @@ import pytest
 from pycocotools import mask as rle
 
 from models.evaluate.coco import CocoImage, CocoPersons, ImageResult, Scores
-from stream.evaluation import evaluate_coco, evaluate_mot_video
+from stream.measuring.evaluation import evaluate_coco, evaluate_mot_video
 from stream.settings import load_config
 from tests.oracles.onnxruntime_chain import Chain
 from tests.oracles.pretrained import RTMPOSE, YOLOX, pretrained

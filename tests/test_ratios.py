@@ -14,8 +14,8 @@ from filterpy.kalman import KalmanFilter
 
 from models.build import Builder, Execution
 from models.zoo import load_zoo
-from stream.bench import bench_pipeline
 from stream.config import TrackConfig
+from stream.measuring.bench import bench_pipeline
 from stream.settings import load_config
 from stream.tracking import Tracker
 from stream.tracking.kalman import BoxFilter

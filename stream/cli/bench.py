@@ -38,9 +38,9 @@ def pipeline(
     as_json: AsJson = False,
 ) -> None:
     """The whole chain on a video, and the networks alone on the same batches: what the rest costs is `overhead`."""
-    from stream.bench import bench_pipeline
     from stream.cli.report import show_summary
     from stream.cli.running import check
+    from stream.measuring.bench import bench_pipeline
 
     config = _configure(source, settings, file)
     with console.status("running ..."):
@@ -67,7 +67,7 @@ def decode(
     as_json: AsJson = False,
 ) -> None:
     """Reading and decoding a video to pixels, and nothing else."""
-    from stream.bench import bench_decode
+    from stream.measuring.bench import bench_decode
 
     _show(bench_decode(_configure(source, settings), frames), as_json)
 
@@ -75,7 +75,7 @@ def decode(
 @bench_app.command("infer")
 def infer(settings: Settings = None, as_json: AsJson = False) -> None:
     """Each network alone, by batch size: milliseconds an image, or a person."""
-    from stream.bench import bench_infer
+    from stream.measuring.bench import bench_infer
 
     _show(bench_infer(_configure(["testpattern://640x480@25"], settings)), as_json)
 
@@ -83,7 +83,7 @@ def infer(settings: Settings = None, as_json: AsJson = False) -> None:
 @bench_app.command("tracker")
 def tracker(settings: Settings = None, as_json: AsJson = False) -> None:
     """The tracker alone on made-up people: microseconds a frame."""
-    from stream.bench import bench_tracker
+    from stream.measuring.bench import bench_tracker
 
     _show(bench_tracker(_configure(["testpattern://640x480@25"], settings)), as_json)
 
@@ -91,7 +91,7 @@ def tracker(settings: Settings = None, as_json: AsJson = False) -> None:
 @bench_app.command("wire")
 def wire(as_json: AsJson = False) -> None:
     """Encoding and decoding a message: bytes and microseconds, by people in it."""
-    from stream.bench import bench_wire
+    from stream.measuring.bench import bench_wire
 
     _show(bench_wire(), as_json)
 

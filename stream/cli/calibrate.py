@@ -44,7 +44,7 @@ def calibrate_model(
     """
     from models.evaluate.coco import CocoPersons
     from models.zoo import load_zoo
-    from stream.calibration import calibrate
+    from stream.measuring.calibration import calibrate
     from stream.settings import load_config
 
     if check_images is not None and check_annotations is None:

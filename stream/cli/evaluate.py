@@ -51,7 +51,7 @@ def coco(
     otherwise.
     """
     from models.evaluate.coco import CocoPersons
-    from stream.evaluation import evaluate_coco
+    from stream.measuring.evaluation import evaluate_coco
     from stream.settings import load_config
 
     named = [
@@ -96,7 +96,7 @@ def mot(
 
     peoplestream evaluate mot --detections det.txt --gt gt.txt
     """
-    from stream.evaluation import evaluate_mot_detections, evaluate_mot_video
+    from stream.measuring.evaluation import evaluate_mot_detections, evaluate_mot_video
     from stream.settings import load_config
 
     if (video is None) == (detections is None):
@@ -136,7 +136,7 @@ def compare(
 
     keypoints: COCO's AP with the keypoints of the first configuration as the truth. masks: mean IoU with its masks.
     """
-    from stream.comparison import compare as run
+    from stream.measuring.comparison import compare as run
     from stream.settings import load_config
 
     loaded = {path.stem: load_config(path, settings or [], [str(video)]) for path in configs}

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from models.backends import Choice
 from models.zoo import Role
-from stream.budget import PUT_OFF, Work
+from stream.attention.budget import PUT_OFF, Work
 from stream.metrics import BOUNDS, OUT_OF_MEMORY, Metrics
 from stream.sources.faults import Fault
 from stream.sources.nvdec import Fallback

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.attention import Pace
+from stream.attention.attention import Pace
 from stream.settings import load_config
 
 FOLDER = Path(__file__).parents[2] / "configs"

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from models.backends.device_runner import DeviceRunner
-from stream.bench import Sampler
+from stream.measuring.bench import Sampler
 from stream.runners import Stopwatch, around, own_stream
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from stream.budget import PATIENCE, SAVED, Budget, Costs, Wanted, Work, shares
+from stream.attention.budget import PATIENCE, SAVED, Budget, Costs, Wanted, Work, shares
 from stream.metrics import Metrics
 from stream.pipeline import Pipeline
 from tests.stream.graphs import assembly, patterns

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from models.tasks import Boxes, Float, Image, Window
-from stream.attention import Attention, Pace
-from stream.budget import PATIENCE, PUT_OFF, Budget, Costs, Work
+from stream.attention.attention import Attention, Pace
+from stream.attention.budget import PATIENCE, PUT_OFF, Budget, Costs, Work
 from stream.config import StreamConfig, TrackConfig
 from stream.metrics import Metrics
 from stream.perception import Perception
 from stream.types import Frame, People
-from tests.stream.test_budget import Clock
+from tests.stream.attention.test_budget import Clock
 
 FPS = 25.0
 SIZE = (240, 320)

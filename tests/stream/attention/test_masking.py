@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models.evaluate.agreement import iou
-from stream.masking import MaskMemory, moved
+from stream.attention.masking import MaskMemory, moved
 from stream.types import Float, Mask, People, Polygon
 
 SIZE = (100, 200)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from models.tasks import Float, Image
-from stream.bench import Crowd, Sampler, bench_decode, bench_tracker, bench_wire
 from stream.config import Config
+from stream.measuring.bench import Crowd, Sampler, bench_decode, bench_tracker, bench_wire
 from tests.stream.graphs import patterns
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stream.flow import ASTRAY, Flow
+from stream.attention.flow import ASTRAY, Flow
 from stream.types import Float, Image, People
 
 SIZE = (240, 320)

@@ -22,15 +22,15 @@ import numpy as np
 import numpy.typing as npt
 
 from models.tasks import Boxes
-from stream.budget import PATIENCE, Budget, Wanted
+from stream.attention.budget import PATIENCE, Budget, Wanted
+from stream.attention.flow import Flow
+from stream.attention.masking import MaskMemory
+from stream.attention.motion import Motion
+from stream.attention.stillness import Stillness
 from stream.config import Config, StreamConfig, TrackConfig
-from stream.flow import Flow
-from stream.masking import MaskMemory
 from stream.metrics import Metrics
-from stream.motion import Motion
 from stream.perception import Perception
 from stream.region import inside
-from stream.stillness import Stillness
 from stream.tracking import Followed, Tracker
 from stream.types import UNTRACKED, Float, Frame, Image, People
 

@@ -26,7 +26,7 @@ from models.tasks import Float, TensorRunner
 from models.zoo import Role
 from stream.assembly import Assembly, assemble
 from stream.config import Config
-from stream.evaluation import coco_scores
+from stream.measuring.evaluation import coco_scores
 from stream.metrics import Metrics
 
 LARGEST_LOSS = 0.01

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from stream.measuring.trace import TracedMetrics
 from stream.pipeline import Pipeline
-from stream.trace import TracedMetrics
 from tests.stream.graphs import assembly, patterns
 
 

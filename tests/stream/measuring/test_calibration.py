@@ -18,12 +18,12 @@ from models.backends.cache import EngineCache, EngineKey, Record
 from models.detect.csp_darknet import Scale
 from models.detect.yolox import YOLOX
 from models.evaluate.coco import CocoPersons, Scores
-from stream import calibration
 from stream.assembly import assemble
-from stream.calibration import SAMPLES, CalibrationError, Finding, calibrate
 from stream.cli.errors import ExitCode, exit_code
 from stream.cli.models import models_app
 from stream.config import Config, DetectorConfig
+from stream.measuring import calibration
+from stream.measuring.calibration import SAMPLES, CalibrationError, Finding, calibrate
 from stream.metrics import Metrics
 from stream.settings import load_config
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from stream.stillness import Stillness
+from stream.attention.stillness import Stillness
 from stream.types import Image, People
 
 SIZE = (240, 320)

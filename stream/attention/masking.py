@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from stream.budget import PATIENCE
-from stream.puppet import Puppet
+from stream.attention.budget import PATIENCE
+from stream.attention.puppet import Puppet
 from stream.types import Float, Mask, People, Polygon
 
 AnyMask = Mask | Polygon

@@ -18,13 +18,13 @@ from models.machine import machine
 from models.tasks import TensorRunner
 from stream.assembly import assemble
 from stream.config import Config
+from stream.measuring.trace import TracedMetrics
 from stream.metrics import Metrics
 from stream.pipeline import Pipeline
 from stream.runners import around
 from stream.sources.nvdec import Hardware
 from stream.sources.opening import open_source
 from stream.summary import RunSummary
-from stream.trace import TracedMetrics
 from stream.tracking import Tracker
 from stream.types import FrameResult, Mask, People
 from stream.wire import pack, unpack

@@ -6,9 +6,9 @@ import pytest
 
 from models.errors import LabelsError
 from models.tasks import Boxes
-from stream import comparison
 from stream.assembly import Assembly
-from stream.comparison import compare
+from stream.measuring import comparison
+from stream.measuring.comparison import compare
 from stream.perception import Perception
 from tests.stream.graphs import Walker, assembly, patterns
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from models.evaluate.agreement import iou
-from stream.puppet import Puppet
+from stream.attention.puppet import Puppet
 from stream.types import Bool, Float
 
 SIZE = (300, 300)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stream.motion import Motion
+from stream.attention.motion import Motion
 from stream.types import Float, Image
 
 NOBODY = np.zeros((0, 4), np.float32)

@@ -1,0 +1,1 @@
+"""How fast and how accurate: benchmarks, scores, comparisons, calibration, traces."""
