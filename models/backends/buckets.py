@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models.backends.base import Precision
+from models.backends.base import BackendUnavailableError, Precision
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 SIZES = (1, 2, 4, 8, 16, 32)
 """Rows of the programs: at most half of what is computed is padding."""
@@ -25,18 +28,31 @@ Program = Callable[..., tuple[Tensor, ...]]
 class Bucketed:
     """Runs every part of a batch on the smallest program that takes it.
 
-    Where a program finds no memory, it and all larger ones are given up for good and the batch goes on in smaller
-    parts; a warning tells of it.
+    All programs are prepared at once, so that no batch of a run waits for one, and the largest first: CUDA graphs that
+    share their memory then need no more of it than the largest. Where a program finds no memory, then or later, it and
+    all larger ones are given up for good and batches go on in smaller parts; a warning tells of it.
 
     Args:
-        prepare: makes the program for so many rows; called when it is first needed.
+        prepare: makes the program for so many rows.
         sizes: of the programs, rising.
+
+    Raises:
+        BackendUnavailableError: a program cannot be prepared, and not only for lack of memory for more than the fewest
+            rows.
     """
 
     def __init__(self, prepare: Callable[[int], Program], sizes: Sequence[int] = SIZES) -> None:
-        self._prepare = prepare
         self._sizes = tuple(sizes)
         self._programs: dict[int, Program] = {}
+        try:
+            for size in reversed(self._sizes):
+                program = _attempt(partial(prepare, size), last=size == sizes[0])
+                if program is None:
+                    self._give_up(size)
+                else:
+                    self._programs[size] = program
+        except RuntimeError as error:  # so PyTorch and NVIDIA's libraries tell of whatever a device does not do
+            raise BackendUnavailableError(f"fails when it is prepared: {str(error).splitlines()[0]}") from error
 
     @property
     def largest(self) -> int:
@@ -57,25 +73,36 @@ class Bucketed:
         while done < rows:
             stop = min(done + self.largest, rows)
             size = next(size for size in self._sizes if size >= stop - done)
-            try:
-                if size not in self._programs:
-                    self._programs[size] = self._prepare(size)
-                parts.append(self._programs[size](*(of[done:stop] for of in inputs)))
-            except torch.OutOfMemoryError:
-                if size == self._sizes[0]:
-                    raise
+            program = partial(self._programs[size], *(of[done:stop] for of in inputs))
+            part = _attempt(program, last=size == self._sizes[0])
+            if part is None:
+                del program
                 self._give_up(size)
-                continue
-            done = stop
+            else:
+                parts.append(part)
+                done = stop
         return parts[0] if len(parts) == 1 else tuple(torch.cat(of) for of in zip(*parts, strict=True))
 
     def _give_up(self, size: int) -> None:
-        """Forget the program for `size` rows and all larger ones."""
+        """Forget the programs for `size` rows and more."""
+        on_gpu = torch.cuda.is_available()
+        if on_gpu:
+            torch.cuda.synchronize()  # one of them may still be running
         self._sizes = tuple(smaller for smaller in self._sizes if smaller < size)
         self._programs = {rows: program for rows, program in self._programs.items() if rows < size}
-        if torch.cuda.is_available():
+        if on_gpu:
             torch.cuda.empty_cache()
         log.warning("no memory for a batch of %d: from now on batches have at most %d rows", size, self.largest)
+
+
+def _attempt(run: Callable[[], T], *, last: bool) -> T | None:
+    """What `run` gives; None where there is no memory for it, unless it is the `last` resort."""
+    try:
+        return run()
+    except torch.OutOfMemoryError:
+        if last:
+            raise
+        return None  # the error is gone with it, and with that the tensors that its traceback holds
 
 
 class Padded:
@@ -85,12 +112,16 @@ class Padded:
         inputs: what it reads; rows beyond those given hold whatever was there before, for rows never mix.
         outputs: what it writes.
         replay: computes `outputs` from `inputs`.
+        captured: what `replay` repeats; kept, for it owns what that works with.
     """
 
-    def __init__(self, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], replay: Callable[[], None]) -> None:
+    def __init__(
+        self, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], replay: Callable[[], None], captured: Program
+    ) -> None:
         self._inputs = inputs
         self._outputs = outputs
         self._replay = replay
+        self._captured = captured
 
     def __call__(self, *given: Tensor) -> tuple[Tensor, ...]:
         """At most as many rows as it was made for."""

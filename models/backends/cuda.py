@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -37,7 +38,7 @@ class CUDABackend:
         return precisions_of(gpu())
 
     def compile(self, network: nn.Module, spec: CompileSpec) -> OnDevice:
-        """A copy of `network` on the GPU; CUDA graphs are captured when a batch first needs them."""
+        """A copy of `network` on the GPU, captured in CUDA graphs of all sizes."""
         import torch
 
         here = gpu()
@@ -64,45 +65,73 @@ def on_device(network: nn.Module, spec: CompileSpec, device: torch.device, name:
         return out
 
     graphs = device.type == "cuda" and not any(of.free for of in spec.inputs)
-    prepare = captures(lambda: eager, spec, device) if graphs else lambda _rows: eager
+    prepare: Callable[[int], Program] = Graphs(lambda: eager, spec, device) if graphs else lambda _rows: eager
     return OnDevice("cuda", spec.precision, name, device, Bucketed(prepare))
 
 
-def captures(make: Callable[[], Program], spec: CompileSpec, device: torch.device) -> Callable[[int], Program]:
-    """What turns a program into CUDA graphs, each of a number of rows; where it cannot be captured, a warning says so.
+class Graphs:
+    """Turns a program into CUDA graphs, each of a number of rows; where that fails, it runs as it is, with a warning.
+
+    All graphs share their memory, so one runs at a time. The largest comes first: the smaller ones fit into its memory.
 
     Args:
-        make: gives the program, one for each graph. All graphs share their memory, so one runs at a time.
+        make: gives the program, one for each graph.
         spec: its inputs, none of which has free axes.
         device: a GPU.
     """
-    import torch
 
-    from models.backends.buckets import Padded
+    def __init__(self, make: Callable[[], Program], spec: CompileSpec, device: torch.device) -> None:
+        import torch
 
-    pool = torch.cuda.graph_pool_handle()
+        self._make = make
+        self._spec = spec
+        self._device = device
+        self._pool = torch.cuda.graph_pool_handle()
+        self._failed = False
 
-    def capture(rows: int) -> Program:
-        program = make()
-        inputs = tuple(
-            torch.zeros((rows, *of.shape), dtype=getattr(torch, of.dtype), device=device) for of in spec.inputs
-        )
-        aside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        aside.wait_stream(torch.cuda.current_stream(device))
-        with torch.cuda.stream(aside), torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
-            for _ in range(_WARM_UPS):
-                program(*inputs)
-        torch.cuda.current_stream(device).wait_stream(aside)
+    def __call__(self, rows: int) -> Program:
+        """The program for so many rows.
+
+        Raises:
+            torch.OutOfMemoryError: there is no memory for it.
+        """
+        import torch
+
+        from models.backends.buckets import Padded
+
+        program = self._make()
+        if self._failed:  # PyTorch may take that capture to be still under way
+            return program
+        inputs = self._warmed_up(program, rows)
+        gc.collect()  # a collection in the middle of a capture might free memory of the GPU, which is forbidden there
         graph = torch.cuda.CUDAGraph()
-        # Other threads decode and copy meanwhile: only what this one does belongs to the graph.
+        current = torch.cuda.stream(torch.cuda.current_stream(self._device))  # a capture that fails leaves its own
         try:
-            with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+            # Other threads decode and copy meanwhile: only what this one does belongs to the graph.
+            with current, torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
                 outputs = program(*inputs)
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            log.warning("batches of %d run without a CUDA graph: %s", rows, str(error).splitlines()[0])
+            if isinstance(error.__context__, torch.OutOfMemoryError):  # of which the end of the capture made another
+                raise error.__context__ from None
+            self._failed = True
+            log.warning("batches of up to %d run without CUDA graphs: %s", rows, str(error).splitlines()[0])
             return program
-        return Padded(inputs, outputs, graph.replay)
+        return Padded(inputs, outputs, graph.replay, program)
 
-    return capture
+    def _warmed_up(self, program: Program, rows: int) -> tuple[Tensor, ...]:
+        """The inputs of a graph, on which `program` has run a few times."""
+        import torch
+
+        inputs = tuple(
+            torch.zeros((rows, *of.shape), dtype=getattr(torch, of.dtype), device=self._device)
+            for of in self._spec.inputs
+        )
+        aside = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        aside.wait_stream(torch.cuda.current_stream(self._device))
+        with torch.cuda.stream(aside), torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
+            for _ in range(_WARM_UPS):
+                program(*inputs)
+        torch.cuda.current_stream(self._device).wait_stream(aside)
+        return inputs

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from models.backends.base import BackendUnavailableError, CompileSpec, Facts, Input, NotMeantError, Precision
-from models.backends.cuda import captures, precisions_of
+from models.backends.cuda import Graphs, precisions_of
 from models.backends.nvidia import GPU, gpu
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.export import ExportedProgram
 
-    from models.backends.buckets import OnDevice
+    from models.backends.buckets import OnDevice, Program
 
 Flavour = Literal["tensorrt", "tensorrt-rtx"]
 
@@ -100,7 +100,7 @@ class TensorRTBackend:
             raise BackendUnavailableError(f"{folder / _FILE} cannot be loaded here; TensorRT's own message is above")
         make = partial(Execution, trt, engine, device)
         if self._flavour == "tensorrt":
-            prepare = captures(make, spec, device)
+            prepare: Callable[[int], Program] = Graphs(make, spec, device)
         else:  # compiles kernels while it runs, which must not happen inside a CUDA graph of ours
             execution = make()
             prepare = lambda _rows: execution  # noqa: E731
@@ -125,7 +125,10 @@ class TensorRTBackend:
 
 
 class Execution:
-    """An engine with the memory of its own that a call needs; one call at a time.
+    """An engine with a context of its own; one call at a time.
+
+    The memory in which it computes is PyTorch's, of no more bytes than the rows of that call need. So in a CUDA graph
+    it is the graphs' common memory, and a lack of it is PyTorch's, which first gives back what it keeps unused.
 
     Args:
         trt: the module `tensorrt` or `tensorrt_rtx`. engine: of it.
@@ -139,7 +142,7 @@ class Execution:
         import torch
 
         self._device = device
-        self._context = engine.create_execution_context()
+        self._context = engine.create_execution_context(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
         if self._context is None:
             raise torch.OutOfMemoryError("TensorRT cannot create an execution context")
         names = [engine.get_tensor_name(number) for number in range(engine.num_io_tensors)]
@@ -153,6 +156,8 @@ class Execution:
         given = [engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT for name in names]
         self._inputs = [name for name, is_input in zip(names, given, strict=True) if is_input]
         self._outputs = [name for name, is_input in zip(names, given, strict=True) if not is_input]
+        self._shapes: list[tuple[int, ...]] = []
+        self._bytes = 0
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Tensors of the engine's inputs, wherever they lie, to its outputs, in the order of the current stream."""
@@ -162,20 +167,30 @@ class Execution:
             of.to(self._device, self._dtypes[name], non_blocking=True).contiguous()
             for name, of in zip(self._inputs, inputs, strict=True)
         ]
-        for name, of in zip(self._inputs, placed, strict=True):
-            if not self._context.set_input_shape(name, tuple(of.shape)):
-                raise ValueError(f"the engine was not built for {name} of shape {tuple(of.shape)}")
-            self._context.set_tensor_address(name, of.data_ptr())
+        self._shape([tuple(of.shape) for of in placed])
         outputs = [
             torch.empty(tuple(self._context.get_tensor_shape(name)), dtype=self._dtypes[name], device=self._device)
             for name in self._outputs
         ]
-        for name, of in zip(self._outputs, outputs, strict=True):
+        for name, of in zip([*self._inputs, *self._outputs], [*placed, *outputs], strict=True):
             self._context.set_tensor_address(name, of.data_ptr())
+        memory = torch.empty(self._bytes, dtype=torch.uint8, device=self._device)
+        self._context.set_device_memory(memory.data_ptr(), self._bytes)
         stream = torch.cuda.current_stream(self._device) if self._device.type == "cuda" else None
         if not self._context.execute_async_v3(stream.cuda_stream if stream else 0):
             raise RuntimeError("TensorRT cannot run the engine; its own message is above")
         return tuple(outputs)
+
+    def _shape(self, shapes: list[tuple[int, ...]]) -> None:
+        """Tell of other shapes than those of the call before: TensorRT wants to run once with them before a capture."""
+        if shapes == self._shapes:
+            return
+        self._shapes = []
+        for name, shape in zip(self._inputs, shapes, strict=True):
+            if not self._context.set_input_shape(name, shape):
+                raise ValueError(f"the engine was not built for {name} of shape {shape}")
+        self._bytes = max(1, self._context.update_device_memory_size_for_shapes())
+        self._shapes = shapes
 
 
 def build_engine(network: nn.Module, spec: CompileSpec, device: torch.device) -> bytes:

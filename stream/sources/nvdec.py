@@ -6,7 +6,6 @@ possible, a stream is decoded by the processor as ever: the reason is kept, and 
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import logging
 import threading
@@ -32,9 +31,6 @@ to pictures that are not on the GPU, or of a kind that is not taken from there."
 
 _OF_GPU = (PermissionError, ExternalError, UnknownError, MemoryError)
 """What FFmpeg raises where the driver is missing, fails, or has no room; ENOTSUP where it shares no context."""
-
-_BLOCKING_SYNC = 4
-"""CUDA's CU_CTX_SCHED_BLOCKING_SYNC."""
 
 _MATRICES: dict[int, Literal["bt601", "bt709"]] = {1: "bt709", 5: "bt601", 6: "bt601"}
 _UNSPECIFIED, _FULL_RANGE = 2, 2
@@ -67,26 +63,10 @@ def accelerator() -> HWAccel:
 
     What the GPU cannot decode comes out in the processor's memory; see `device_image`, which finds that out.
     """
-    _share_context()
+    from models.backends.nvidia import share_context
+
+    share_context()
     return HWAccel("cuda", is_hw_owned=True, allow_software_fallback=True)
-
-
-def _share_context() -> None:
-    """Make the context of PyTorch, the primary one of its device, fit for FFmpeg, which wants one that does not spin.
-
-    Where that is active with other flags, FFmpeg would refuse to share it (ENOTSUP), and pictures could not be used.
-    """
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-        set_flags = driver.cuDevicePrimaryCtxSetFlags_v2
-    except (OSError, AttributeError):  # no driver, or one that is older than CUDA 11
-        return  # FFmpeg will say so
-    device = ctypes.c_int()
-    driver.cuInit(0)
-    driver.cuDeviceGet(ctypes.byref(device), 0)
-    result = set_flags(device, _BLOCKING_SYNC)
-    if result:
-        log.debug("the flags of the CUDA context cannot be set (CUresult %d)", result)
 
 
 def may_be_of_gpu(error: Exception) -> bool:

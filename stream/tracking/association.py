@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+import lap
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
 Double: TypeAlias = npt.NDArray[np.float64]
 Rows: TypeAlias = npt.NDArray[np.intp]
@@ -26,7 +26,9 @@ def assign(similarity: Double, allowed: Bool) -> tuple[Rows, Rows]:
     Returns:
         Rows and columns of the pairs, intp [M] each, by rising row.
     """
-    rows, columns = linear_sum_assignment(np.where(allowed, similarity, 0.0), maximize=True)
+    columns, _ = lap.lapjv(np.where(allowed, -similarity, 0.0), extend_cost=True, return_cost=False)
+    rows = (columns >= 0).nonzero()[0]
+    columns = columns[rows].astype(np.intp)
     made = allowed[rows, columns]
     return rows[made], columns[made]
 
