@@ -37,8 +37,7 @@ class Bucketed:
         sizes: of the programs, rising.
 
     Raises:
-        BackendUnavailableError: a program cannot be prepared, and not only for lack of memory for more than the fewest
-            rows.
+        BackendUnavailableError: the smallest cannot be prepared for lack of memory, or any for another reason.
     """
 
     def __init__(self, prepare: Callable[[int], Program], sizes: Sequence[int] = SIZES) -> None:
@@ -73,10 +72,9 @@ class Bucketed:
         while done < rows:
             stop = min(done + self.largest, rows)
             size = next(size for size in self._sizes if size >= stop - done)
-            program = partial(self._programs[size], *(of[done:stop] for of in inputs))
-            part = _attempt(program, last=size == self._sizes[0])
+            given = [of[done:stop] for of in inputs]
+            part = _attempt(partial(self._programs[size], *given), last=size == self._sizes[0])
             if part is None:
-                del program
                 self._give_up(size)
             else:
                 parts.append(part)

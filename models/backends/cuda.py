@@ -114,7 +114,7 @@ class Graphs:
             raise
         except RuntimeError as error:
             if isinstance(error.__context__, torch.OutOfMemoryError):  # of which the end of the capture made another
-                raise error.__context__ from None
+                raise torch.OutOfMemoryError(str(error.__context__)) from error  # a new one: no cycle keeps its tensors
             self._failed = True
             log.warning("batches of up to %d run without CUDA graphs: %s", rows, str(error).splitlines()[0])
             return program

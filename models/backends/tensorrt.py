@@ -167,7 +167,7 @@ class Execution:
             of.to(self._device, self._dtypes[name], non_blocking=True).contiguous()
             for name, of in zip(self._inputs, inputs, strict=True)
         ]
-        self._shape([tuple(of.shape) for of in placed])
+        self._set_shapes([tuple(of.shape) for of in placed])
         outputs = [
             torch.empty(tuple(self._context.get_tensor_shape(name)), dtype=self._dtypes[name], device=self._device)
             for name in self._outputs
@@ -181,8 +181,8 @@ class Execution:
             raise RuntimeError("TensorRT cannot run the engine; its own message is above")
         return tuple(outputs)
 
-    def _shape(self, shapes: list[tuple[int, ...]]) -> None:
-        """Tell of other shapes than those of the call before: TensorRT wants to run once with them before a capture."""
+    def _set_shapes(self, shapes: list[tuple[int, ...]]) -> None:
+        """Tell TensorRT of other shapes than before: after that it wants to run once before it can be captured."""
         if shapes == self._shapes:
             return
         self._shapes = []

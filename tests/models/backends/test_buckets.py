@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
+import weakref
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from models.backends.base import Compiled
+from models.backends.base import BackendUnavailableError, Compiled
 from models.backends.buckets import SIZES, Bucketed, OnDevice, Padded, Program
 from models.backends.device_runner import DeviceRunner
 
@@ -43,7 +46,7 @@ class Programs:
             for static, fresh in zip(outputs, doubled_and_sum(place), strict=True):
                 static.copy_(fresh)
 
-        padded = Padded((place,), outputs, replay)
+        padded = Padded((place,), outputs, replay, doubled_and_sum)
 
         def program(given: Tensor) -> tuple[Tensor, ...]:
             self.calls.append((rows, len(given)))
@@ -73,20 +76,20 @@ def test_a_batch_runs_on_a_larger_program_than_it_needs(rows: int, calls: list[t
     assert programs.calls == calls
 
 
-def test_a_program_is_prepared_at_every_batch_or_before_it_is_needed() -> None:
+def test_a_run_waits_for_a_program_or_the_graphs_do_not_fit_into_the_memory_of_the_largest() -> None:
     programs = Programs()
     run = Bucketed(programs)
-    assert programs.prepared == []
+    assert programs.prepared == [32, 16, 8, 4, 2, 1]
     for rows in (3, 4, 3, 32, 64):
         run(some(rows))
-    assert programs.prepared == [4, 32]
+    assert len(programs.prepared) == 6
 
 
 @pytest.mark.parametrize("fails_while", ["preparing", "running"])
 def test_a_batch_is_lost_where_memory_is_short(fails_while: str, caplog: pytest.LogCaptureFixture) -> None:
     programs = Programs(no_memory_above=8, fails_while=fails_while)
-    run = Bucketed(programs)
     with caplog.at_level(logging.WARNING):
+        run = Bucketed(programs)
         (output, _) = run(some(40))
     assert torch.equal(output, some(40) * 2)
     assert run.largest == 8
@@ -98,7 +101,97 @@ def test_a_batch_is_lost_where_memory_is_short(fails_while: str, caplog: pytest.
 
 def test_a_lack_of_memory_for_a_single_row_is_hidden() -> None:
     with pytest.raises(torch.OutOfMemoryError):
-        Bucketed(Programs(no_memory_above=0))(some(5))
+        Bucketed(Programs(no_memory_above=0, fails_while="running"))(some(5))
+
+
+def test_a_larger_program_keeps_the_memory_that_a_smaller_one_lacks() -> None:
+    programs = Programs()
+
+    def prepare(rows: int) -> Program:
+        if rows == 8:
+            raise torch.OutOfMemoryError("no memory for 8")
+        return programs(rows)
+
+    run = Bucketed(prepare)
+    run(some(40))
+    assert run.largest == 4
+    assert set(programs.calls) == {(4, 4)}
+
+
+def failing(error: Exception) -> Callable[[int], Program]:
+    def prepare(_rows: int) -> Program:
+        raise error
+
+    return prepare
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("no memory"), RuntimeError("no such kernel\nand advice")])
+def test_a_network_that_cannot_be_prepared_ends_the_run_and_no_other_backend_is_tried(error: Exception) -> None:
+    reason = str(error).splitlines()[0]
+    with pytest.raises(BackendUnavailableError, match=f"fails when it is prepared: {reason}$"):
+        Bucketed(failing(error))
+
+
+class Scratch:
+    """Memory that a program takes while it runs."""
+
+
+@pytest.mark.parametrize("fails_while", ["preparing", "running"])
+def test_what_found_no_memory_still_holds_some_when_it_is_given_back(
+    fails_while: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyTorch gives back nothing that an error's traceback holds, nor programs that are still there."""
+    taken: list[weakref.ref[object]] = []
+    alive: list[int] = []
+
+    def short(rows: int) -> None:
+        scratch = Scratch()
+        taken.append(weakref.ref(scratch))
+        if rows > 16:
+            raise torch.OutOfMemoryError(f"no memory for {rows}")
+
+    def prepare(rows: int) -> Program:
+        if fails_while == "preparing":
+            short(rows)
+
+        def program(given: Tensor) -> tuple[Tensor, ...]:
+            short(rows)
+            return (given * 2,)
+
+        taken.append(weakref.ref(program))
+        return program
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: alive.append(sum(of() is not None for of in taken)))
+    gc.disable()
+    try:
+        run = Bucketed(prepare)
+        run(some(32))
+    finally:
+        gc.enable()
+    programs = 0 if fails_while == "preparing" else 5
+    assert alive == [programs]
+
+
+def test_a_program_is_freed_while_the_gpu_still_runs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared: list[weakref.ref[object]] = []
+
+    def prepare(rows: int) -> Program:
+        def program(given: Tensor) -> tuple[Tensor, ...]:
+            if rows > 16:
+                raise torch.OutOfMemoryError(f"no memory for {rows}")
+            return (given * 2,)
+
+        prepared.append(weakref.ref(program))
+        return program
+
+    waited: list[bool] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: waited.append(prepared[0]() is not None))
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    Bucketed(prepare)(some(32))
+    assert waited == [True]
 
 
 def test_results_of_a_batch_are_overwritten_by_the_next() -> None:

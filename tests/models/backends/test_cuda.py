@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import gc
 import logging
+import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from types import SimpleNamespace
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -13,8 +15,8 @@ import torch
 from torch import nn
 
 from models.backends import CompileSpec, Input, Precision, Source
-from models.backends.buckets import OnDevice
-from models.backends.cuda import CUDABackend, captures, on_device
+from models.backends.buckets import SIZES, Bucketed, OnDevice
+from models.backends.cuda import CUDABackend, Graphs, on_device
 from models.backends.device_runner import DeviceRunner
 from models.backends.half import Lowered
 from models.backends.parity import TOLERANCE, compared, probe
@@ -110,35 +112,71 @@ def test_a_cuda_graph_says_something_else_than_the_processor(precision: Precisio
         assert compared(run, reference, probe((INPUT,), rows)).error <= TOLERANCE[precision]
 
 
+class Stream:
+    """A CUDA stream."""
+
+    def wait_stream(self, _: Stream) -> None: ...
+
+
 class Capturing:
-    """Stands for `torch.cuda` while a graph is captured; on leaving the capture it raises `error`, if there is one."""
+    """Stands for `torch.cuda` while graphs are captured; every capture ends with `error`, if there is one.
+
+    As PyTorch's, a capture that ends with an error leaves its own stream the current one.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, error: Exception | None = None) -> None:
         self.error = error
+        self.captures = 0
+        self.pools = 0
         self.replays = 0
-        stream = SimpleNamespace(wait_stream=lambda _: None)
+        self.under_way = False
+        self.current = self.own = Stream()
         for name, value in {
-            "graph_pool_handle": lambda: (0, 1),
-            "Stream": lambda _: stream,
-            "current_stream": lambda _: stream,
-            "stream": lambda _: nullcontext(),
+            "graph_pool_handle": self.pool,
+            "Stream": lambda _: Stream(),
+            "current_stream": lambda _: self.current,
+            "stream": self.stream,
             "CUDAGraph": lambda: self,
             "graph": self.graph,
         }.items():
             monkeypatch.setattr(torch.cuda, name, value)
 
+    def pool(self) -> tuple[int, int]:
+        self.pools += 1
+        return 0, self.pools
+
+    @contextmanager
+    def stream(self, stream: Stream) -> Iterator[None]:
+        before, self.current = self.current, stream
+        try:
+            yield
+        finally:
+            self.current = before
+
     @contextmanager
     def graph(self, graph: object, *, pool: object, capture_error_mode: str) -> Iterator[None]:
         assert graph is self and pool == (0, 1) and capture_error_mode == "thread_local"
-        yield
-        if self.error is not None:
-            raise self.error
+        before, self.current = self.current, Stream()
+        self.captures += 1
+        self.under_way = True
+        try:
+            yield
+        finally:
+            self.under_way = False
+            if self.error is not None:
+                raise copy.copy(self.error)
+            self.current = before
 
     def replay(self) -> None:
         self.replays += 1
 
 
 SMALL = CompileSpec((Input((3,)),), "float32", 1)
+CPU = torch.device("cpu")
+
+
+def double(given: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    return (given * 2,)
 
 
 def test_what_is_captured_was_never_run_before_or_is_run_instead_of_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,12 +185,48 @@ def test_what_is_captured_was_never_run_before_or_is_run_instead_of_replayed(mon
 
     def program(given: torch.Tensor) -> tuple[torch.Tensor, ...]:
         shapes.append(tuple(given.shape))
-        return (given * 2,)
+        return double(given)
 
-    captured = captures(lambda: program, SMALL, torch.device("cpu"))(4)
+    captured = Graphs(lambda: program, SMALL, CPU)(4)
     assert shapes == [(4, 3)] * 4, "three times to warm up, once to be captured"
     (out,) = captured(torch.ones(2, 3))
     assert capturing.replays == 1 and len(shapes) == 4 and len(out) == 2
+
+
+def test_a_graph_is_captured_in_the_middle_of_a_run_or_shares_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    capturing = Capturing(monkeypatch)
+    run = Bucketed(Graphs(lambda: double, SMALL, CPU))
+    assert capturing.captures == len(SIZES) and capturing.pools == 1
+    run(torch.ones(40, 3))
+    assert capturing.captures == len(SIZES) and capturing.replays == 2
+
+
+class Owning:
+    """A program with memory of its own, as a TensorRT context has it, which is gone when nobody holds the program."""
+
+    def __call__(self, given: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return double(given)
+
+
+def test_a_graph_is_replayed_in_memory_that_is_gone_or_keeps_it_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[weakref.ref[Owning]] = []
+    capturing = Capturing(monkeypatch)
+
+    def replay() -> None:
+        assert made[0]() is not None, "the memory in which the graph works is gone"
+
+    def make() -> Owning:
+        program = Owning()
+        made.append(weakref.ref(program))
+        return program
+
+    monkeypatch.setattr(capturing, "replay", replay)
+    captured = Graphs(make, SMALL, CPU)(4)
+    gc.collect()
+    captured(torch.ones(2, 3))
+    del captured
+    gc.collect()
+    assert made[0]() is None
 
 
 def test_what_cannot_be_captured_ends_the_run_or_is_slow_in_silence(
@@ -160,10 +234,22 @@ def test_what_cannot_be_captured_ends_the_run_or_is_slow_in_silence(
 ) -> None:
     Capturing(monkeypatch, RuntimeError("operation not permitted when stream is capturing\nand advice"))
     with caplog.at_level(logging.WARNING):
-        captured = captures(lambda: lambda given: (given * 2,), SMALL, torch.device("cpu"))(4)
-    assert "batches of 4 run without a CUDA graph: operation not permitted when stream is capturing" in caplog.text
-    (out,) = captured(torch.ones(2, 3))
+        program = Graphs(lambda: double, SMALL, CPU)(4)
+    reason = "operation not permitted when stream is capturing"
+    assert [of.getMessage() for of in caplog.records] == [f"batches of up to 4 run without CUDA graphs: {reason}"]
+    (out,) = program(torch.ones(2, 3))
     assert torch.equal(out, torch.full((2, 3), 2.0))
+
+
+def test_after_a_capture_that_failed_its_stream_stays_or_another_capture_begins(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    capturing = Capturing(monkeypatch, RuntimeError("operation not permitted when stream is capturing"))
+    run = Bucketed(Graphs(lambda: double, SMALL, CPU))
+    assert capturing.current is capturing.own
+    assert capturing.captures == len(caplog.records) == 1
+    (out,) = run(torch.ones(40, 3))
+    assert torch.equal(out, torch.full((40, 3), 2.0))
 
 
 def test_a_lack_of_memory_in_a_capture_is_taken_for_something_that_cannot_be_captured(
@@ -171,4 +257,51 @@ def test_a_lack_of_memory_in_a_capture_is_taken_for_something_that_cannot_be_cap
 ) -> None:
     Capturing(monkeypatch, torch.OutOfMemoryError("no memory"))
     with pytest.raises(torch.OutOfMemoryError):
-        captures(lambda: lambda given: (given * 2,), SMALL, torch.device("cpu"))(4)
+        Graphs(lambda: double, SMALL, CPU)(4)
+
+
+def test_a_lack_of_memory_that_ends_the_capture_hides_behind_its_end_or_holds_memory(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where what is captured raises an error, the end of the capture raises another."""
+    capturing = Capturing(monkeypatch)
+    taken: list[weakref.ref[Owning]] = []
+    given_back: list[bool] = []
+
+    def program(given: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        short = capturing.under_way and len(given) > 16
+        capturing.error = RuntimeError("operation failed due to a previous error during capture") if short else None
+        if short:
+            memory = Owning()
+            taken.append(weakref.ref(memory))
+            raise torch.OutOfMemoryError("no memory")
+        return double(given)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: given_back.append(taken[0]() is None))
+    run = Bucketed(Graphs(lambda: program, SMALL, CPU))
+    assert run.largest == 16 and capturing.captures == len(SIZES)
+    assert given_back == [True]
+    assert "without CUDA graphs" not in caplog.text
+
+
+def test_garbage_of_the_gpu_is_collected_in_the_middle_of_a_capture(monkeypatch: pytest.MonkeyPatch) -> None:
+    capturing = Capturing(monkeypatch)
+    garbage: list[weakref.ref[Owning]] = []
+
+    def program(given: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        if capturing.under_way:
+            assert all(of() is None for of in garbage)
+        else:
+            held = Owning()
+            held.itself = held  # type: ignore[attr-defined]
+            garbage.append(weakref.ref(held))
+        return double(given)
+
+    gc.disable()
+    try:
+        Graphs(lambda: program, SMALL, CPU)(4)
+    finally:
+        gc.enable()
+    assert len(garbage) == 3

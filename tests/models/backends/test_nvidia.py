@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import subprocess
 import sys
 
@@ -36,6 +37,30 @@ def test_a_gpu_that_pytorch_cannot_use_ends_the_run(monkeypatch: pytest.MonkeyPa
     with pytest.raises(BackendUnavailableError, match="PyTorch cannot use the GPU: ") as refused:
         gpu()
     assert "\n" not in str(refused.value)
+
+
+def test_pytorch_makes_a_context_that_ffmpeg_refuses_to_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg wants CU_CTX_SCHED_BLOCKING_SYNC (4), which can be counted on only before PyTorch makes it."""
+    called: list[object] = []
+
+    class Driver:
+        def cuInit(self, flags: int) -> int:  # noqa: N802
+            return 0
+
+        def cuDeviceGet(self, device: object, number: int) -> int:  # noqa: N802
+            return 0
+
+        def cuDevicePrimaryCtxSetFlags_v2(self, device: object, flags: int) -> int:  # noqa: N802
+            called.append(flags)
+            return 0
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: Driver())
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: called.append("context") or 0)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "H200")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
+    assert gpu() == GPU("H200", (9, 0), 0)
+    assert called == [4, "context"]
 
 
 @pytest.mark.skipif(nvidia.has_driver(), reason="this machine has NVIDIA's driver")

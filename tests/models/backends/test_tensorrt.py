@@ -6,6 +6,7 @@ import ctypes
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -181,16 +182,31 @@ def test_what_is_exported_has_lost_something_or_takes_one_number_of_rows(precisi
 
 
 class Context:
-    """An execution context on the processor: reads and writes at the addresses it is told, as a GPU would."""
+    """An execution context on the processor: reads and writes at the addresses it is told, as a GPU would.
 
-    def __init__(self, largest: int = SIZES[-1]) -> None:
+    Args:
+        largest: rows that it takes.
+        bytes_of_row: of memory in which it computes.
+    """
+
+    def __init__(self, largest: int = SIZES[-1], bytes_of_row: int = 1000) -> None:
+        self.told: list[tuple[int, ...]] = []
         self._largest = largest
+        self._bytes_of_row = bytes_of_row
+        self._memory = 0, 0
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._addresses: dict[str, int] = {}
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        self.told.append(shape)
         self._shapes[name] = shape
         return shape[0] <= self._largest
+
+    def update_device_memory_size_for_shapes(self) -> int:
+        return self._shapes["pixels"][0] * self._bytes_of_row
+
+    def set_device_memory(self, address: int, size: int) -> None:
+        self._memory = address, size
 
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
         rows, columns = self._shapes["pixels"]
@@ -201,6 +217,9 @@ class Context:
 
     def execute_async_v3(self, _stream: int) -> bool:
         rows, columns = self._shapes["pixels"]
+        address, size = self._memory
+        assert address and size >= rows * self._bytes_of_row, "it has no memory to compute in"
+        ctypes.memset(address, 255, size)
 
         def at(name: str, kind: Any, shape: tuple[int, ...]) -> np.ndarray:
             return np.ctypeslib.as_array((kind * int(np.prod(shape))).from_address(self._addresses[name])).reshape(
@@ -222,7 +241,8 @@ class Engine:
     def __init__(self, context: Context | None) -> None:
         self._context = context
 
-    def create_execution_context(self) -> Context | None:
+    def create_execution_context(self, strategy: str) -> Context | None:
+        assert strategy == "user managed", "it takes memory for the largest batch, whatever it is for"
         return self._context
 
     def get_tensor_name(self, number: int) -> str:
@@ -238,11 +258,13 @@ class Engine:
 TRT = SimpleNamespace(
     DataType=SimpleNamespace(FLOAT="float", HALF="half", BF16="bf16", UINT8="uint8"),
     TensorIOMode=SimpleNamespace(INPUT="in", OUTPUT="out"),
+    ExecutionContextAllocationStrategy=SimpleNamespace(USER_MANAGED="user managed"),
 )
 
 
-def test_an_engine_reads_or_writes_elsewhere_than_in_its_tensors() -> None:
-    execution = Execution(TRT, Engine(Context()), CPU)
+@pytest.mark.parametrize("bytes_of_row", [1000, 0])
+def test_an_engine_reads_or_writes_elsewhere_than_in_its_tensors(bytes_of_row: int) -> None:
+    execution = Execution(TRT, Engine(Context(bytes_of_row=bytes_of_row)), CPU)
     pixels = torch.arange(24, dtype=torch.uint8).reshape(6, 4).T  # not contiguous, as crops of a picture are not
     double, total = execution(pixels)
     assert torch.equal(double, pixels * 2.0) and torch.equal(total, pixels.sum(1, dtype=torch.float32))
@@ -258,6 +280,16 @@ def test_an_engine_in_buckets_mixes_up_the_rows() -> None:
 def test_a_shape_that_the_engine_does_not_take_is_computed_anyway() -> None:
     with pytest.raises(ValueError, match=r"not built for pixels of shape \(5, 2\)"):
         Execution(TRT, Engine(Context(largest=4)), CPU)(torch.zeros(5, 2, dtype=torch.uint8))
+
+
+def test_an_engine_is_told_of_shapes_that_it_knows_or_not_of_new_ones() -> None:
+    """After it was told it has to run once before it can be captured."""
+    context = Context(largest=4)
+    execution = Execution(TRT, Engine(context), CPU)
+    for rows in (2, 2, 2, 4, 2, 5, 2):
+        with pytest.raises(ValueError) if rows > 4 else nullcontext():
+            execution(torch.zeros(rows, 3, dtype=torch.uint8))
+    assert context.told == [(2, 3), (4, 3), (2, 3), (5, 3), (2, 3)]
 
 
 def test_a_context_without_memory_is_not_a_lack_of_memory() -> None:
