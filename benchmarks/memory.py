@@ -95,7 +95,7 @@ def main() -> None:
                 for kind, source in (("file", str(video)), ("camera", address)):
                     for count in counts:
                         command = MEASURED[name](options.venvs.absolute(), times, [source] * count)
-                        figures = run(command, surroundings) | {"streams": count}
+                        figures = run(command, surroundings, look_every=0.25) | {"streams": count}
                         rows.setdefault(name, {}).setdefault(kind, []).append(figures)
                         notes.print(f"{name}, {count} x {kind}: {figures['peak_mib']:.0f} MiB", highlight=False)
             except (UnavailableError, FailedError) as error:
