@@ -27,7 +27,7 @@ LIMIT = 1800.0
 """Seconds after which a program is given up."""
 
 LOOK_EVERY = 2.0
-"""Seconds between two looks at the memory. A look stops what it looks at: four a second cost us a tenth of our speed."""
+"""Seconds between two looks at the memory. A look halts what it looks at: four a second took a tenth of our speed."""
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 

@@ -140,4 +140,4 @@ class Roster:
         if not stream.drops:
             return Terms(self._room, "every")
         budget = self._max_latency_ms if stream.max_latency_ms is None else stream.max_latency_ms
-        return Terms(1, "latest", budget / 1e3 or math.inf)
+        return Terms(stream.backlog, "latest", budget / 1e3 or math.inf)

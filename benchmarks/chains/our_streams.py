@@ -1,6 +1,6 @@
 """One of our configurations on several streams at once: what it publishes, how late, and what it drops.
 
-A file plays in real time, again and again, like a camera; its policy is `latest`.
+A file plays in real time, again and again, like a camera. Of more than `BACKLOG` frames that wait the oldest is dropped.
 
 Usage: python our_streams.py WARM SECONDS CONFIG.yaml SOURCE... [--set KEY=VALUE]...
 """
@@ -9,7 +9,7 @@ import argparse
 import sys
 import time
 
-from watch import STAGGER, Watch, show
+from watch import BACKLOG, STAGGER, Watch, show
 
 from stream import FrameResult, Pipeline, load_config
 from stream.config import StreamConfig
@@ -19,7 +19,7 @@ from stream.uri import is_live
 def stream(number: int, source: str) -> StreamConfig:
     """A stream like that of a camera."""
     paced = {"pace": "realtime", "loop": True, "policy": "latest"}
-    return StreamConfig(id=f"s{number}", source=source, **({} if is_live(source) else paced))
+    return StreamConfig(id=f"s{number}", source=source, backlog=BACKLOG, **({} if is_live(source) else paced))
 
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

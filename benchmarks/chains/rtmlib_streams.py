@@ -1,6 +1,6 @@
-"""rtmlib on several streams at once: each is captured in a thread of its own, the newest frames are taken in turn.
+"""rtmlib on several streams at once: each is captured in a thread of its own, frames of all are taken in turn.
 
-A file plays in real time, again and again, like a camera. A frame that was not taken when the next one comes is dropped
+A file plays in real time, again and again, like a camera. Of more than `BACKLOG` frames that wait the oldest is dropped,
 and counted. Ids and masks there are none.
 
 Runs in an environment that has rtmlib and nothing of ours.
@@ -11,24 +11,25 @@ Usage: python rtmlib_streams.py WARM SECONDS DETECTOR.onnx POSE.onnx BACKEND EVE
 import sys
 import threading
 import time
+from collections import deque
 
 import cv2
 import numpy as np
 from rtmlib_people import People
-from watch import STAGGER, Watch, show
+from watch import BACKLOG, STAGGER, Watch, show
 
 FPS = 10.0
 
 
 class Capture(threading.Thread):
-    """Keeps the newest frame of a source and when it was due."""
+    """Keeps the newest frames of a source and when they were due."""
 
     def __init__(self, source: str) -> None:
         super().__init__(daemon=True)
         self._source = source
         self._is_file = "://" not in source
         self._lock = threading.Lock()
-        self._newest: tuple[np.ndarray, float] | None = None
+        self._waiting: deque[tuple[np.ndarray, float]] = deque(maxlen=BACKLOG)
         self._over = threading.Event()
         self.dropped = 0
 
@@ -45,8 +46,8 @@ class Capture(threading.Thread):
             if self._is_file:
                 time.sleep(max(0.0, captured - time.time()))
             with self._lock:
-                self.dropped += self._newest is not None
-                self._newest = image, captured
+                self.dropped += len(self._waiting) == BACKLOG
+                self._waiting.append((image, captured))
 
     def stop(self) -> None:
         self._over.set()
@@ -54,8 +55,7 @@ class Capture(threading.Thread):
 
     def take(self) -> tuple[np.ndarray, float] | None:
         with self._lock:
-            newest, self._newest = self._newest, None
-            return newest
+            return self._waiting.popleft() if self._waiting else None
 
 
 warm, seconds, detector, pose, backend, every, *sources = sys.argv[1:]
@@ -68,9 +68,9 @@ end = time.time() + watch.limit
 while not watch.over and time.time() < end:
     idle = True
     for number, capture in enumerate(captures):
-        newest = capture.take()
-        if newest is not None:
-            image, captured = newest
+        oldest = capture.take()
+        if oldest is not None:
+            image, captured = oldest
             seen = people(str(number), image)
             watch.published(str(number), captured, time.time(), seen)
             idle = False

@@ -10,6 +10,9 @@ from typing import Any
 STAGGER = 0.37
 """Seconds from the start of one stream to that of the next: cameras are not in step, and neither are these."""
 
+BACKLOG = 4
+"""Frames of a stream that may wait, for everybody: some take longer than others."""
+
 START = 120.0
 """Seconds that all streams may take to show their first result."""
 

@@ -80,6 +80,15 @@ class StreamConfig(Section):
             "older ones are dropped; every: the source waits, none is dropped; auto: latest for feeds, every for files"
         ),
     ] = "auto"
+    backlog: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=64,
+            description="with latest: frames that may wait; more ride out a moment at which the networks take longer, "
+            "and come later for it",
+        ),
+    ] = 1
     max_latency_ms: Annotated[
         float | None,
         Field(
@@ -115,6 +124,9 @@ class StreamConfig(Section):
         if self.max_latency_ms and not self.drops:
             message = "nothing is dropped from a stream whose policy is every, as that of a file is: leave it out"
             raise PydanticCustomError("max_latency_ms", message, {"at": ("max_latency_ms",)})
+        if self.backlog > 1 and not self.drops:
+            message = "is for streams that drop frames; of a file, decode.queue says how many may wait"
+            raise PydanticCustomError("backlog", message, {"at": ("backlog",)})
         return self
 
     @property

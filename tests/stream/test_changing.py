@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 import stream.reading
-from stream.config import ConfigError, DecodeConfig, StreamConfig
+from stream.config import Config, ConfigError, DecodeConfig, StreamConfig
 from stream.control import ControlClient
 from stream.errors import StreamError
 from stream.pipeline import Pipeline
@@ -90,6 +90,7 @@ def test_a_wrong_change_changes_something_or_is_not_explained(run: Changing) -> 
             ({"pace": "realtim", "masks": False}, "did you mean realtime"),
             ({"fps": -1}, "fps: must be greater than or equal to 0, but is -1"),
             ({"policy": "every", "max_latency_ms": 10}, "max_latency_ms: nothing is dropped"),
+            ({"policy": "every", "backlog": 3}, "backlog: is for streams that drop"),
             ({"source": "nowhere.mp4"}, "no such file or folder: nowhere.mp4"),
             ({"id": "b"}, "id: cannot be changed"),
             ({"id": ["a"]}, "id: cannot be changed"),
@@ -191,6 +192,20 @@ def test_a_late_frame_is_processed_or_not_counted() -> None:
         assert changing.pipeline.streams["hurried"].dropped["late"] == before
     by_id = {stream.stream: stream.dropped for stream in summaries[0].streams}
     assert by_id["hurried"]["late"] == before and "late" not in {**by_id["a"], **by_id["other"]}
+
+
+@pytest.mark.parametrize(("backlog", "lost"), [(1, True), (12, False)])
+def test_a_moment_of_slowness_costs_frames_for_which_there_is_room(backlog: int, lost: bool) -> None:
+    seen = itertools.count()
+
+    def slow_once(_: object) -> None:
+        time.sleep(0.3 if next(seen) == 5 else 0)
+
+    stream = {"id": "cam", "source": "testpattern://96x64@25?frames=40", "pace": "realtime", "policy": "latest"}
+    config = Config.model_validate({"streams": [{**stream, "backlog": backlog}]})
+    with Pipeline(config, assembly=assembly(slow_once)) as pipeline:
+        summary = pipeline.run()
+    assert (summary.dropped > 0) is lost and summary.frames + summary.dropped == 40
 
 
 def test_a_budget_for_all_takes_frames_from_a_file() -> None:

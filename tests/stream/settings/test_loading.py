@@ -80,7 +80,8 @@ def test_a_misspelt_section_is_found_even_when_it_is_empty(write: Write) -> None
         ("detector: {model: 3}", "detector.model: must be text, but is 3"),
         (
             "pose: {backend: openvin}",
-            "pose.backend: must be 'auto', 'torch' or 'openvino', but is the text 'openvin'; did you mean openvino?",
+            "pose.backend: must be 'auto', 'tensorrt', 'tensorrt-rtx', 'cuda', 'openvino' or 'torch', but is the text "
+            "'openvin'; did you mean openvino?",
         ),
         ("streams: [{id: a}]", "streams.0.source: is missing"),
         ("streams: [{id: no, source: testpattern://64x48@25}]", "streams.0.id: must be text, but is false"),
