@@ -1,6 +1,6 @@
 """One of our configurations on several streams at once: what it publishes, how late, and what it drops.
 
-A file plays in real time, again and again, like a camera. Of more than `BACKLOG` frames that wait the oldest is dropped.
+A file plays in real time, again and again, like a camera. Of more than `BACKLOG` waiting frames the oldest is dropped.
 
 Usage: python our_streams.py WARM SECONDS CONFIG.yaml SOURCE... [--set KEY=VALUE]...
 """

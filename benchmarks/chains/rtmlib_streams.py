@@ -1,6 +1,6 @@
 """rtmlib on several streams at once: each is captured in a thread of its own, frames of all are taken in turn.
 
-A file plays in real time, again and again, like a camera. Of more than `BACKLOG` frames that wait the oldest is dropped,
+A file plays in real time, again and again, like a camera. Of more than `BACKLOG` waiting frames the oldest is dropped,
 and counted. Ids and masks there are none.
 
 Runs in an environment that has rtmlib and nothing of ours.
