@@ -3,11 +3,11 @@
 Usage: python -m benchmarks.streams_held VIDEO [--seconds 25] [--warm 8] [--attempts 2] [--most 12] [--only NAME]...
            [--threads 2] [--venvs FOLDER] [--json] [--results FOLDER]
 
-Every stream is the video, played in real time and in a loop, of which up to four frames may wait; they begin one after
-the other, since cameras are not in step either. A number of streams is held when, for so many seconds after a warm-up,
-no frame was dropped, 95 % of the frames were out within 500 ms of their capture, and every frame that was due came out. It
-fails when it was not held in any of the attempts: what else the machine does can only make it worse. Ours has ids and
-masks, rtmlib has neither.
+Every stream is the video, played in real time and in a loop, of which up to four frames may wait; they begin one
+after the other, since cameras are not in step either. A number of streams is held when, for so many seconds after a
+warm-up, no frame was dropped, 95 % of the frames were out within 500 ms of their capture, and every frame that was
+due came out. It fails when it was not held in any of the attempts: what else the machine does can only make it worse.
+Ours has ids and masks, rtmlib has neither.
 """
 
 from __future__ import annotations
