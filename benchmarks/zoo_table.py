@@ -63,7 +63,6 @@ class Counting:
         *,
         size: tuple[int, ...] = (),  # noqa: ARG002
         lowest: Precision = "float32",  # noqa: ARG002
-        batch: int = 1,  # noqa: ARG002
         part: str = "",
     ) -> Ready:
         source = make()

@@ -162,12 +162,11 @@ class Builder:
             *,
             size: tuple[int, ...] = (),
             lowest: Precision = "float32",
-            batch: int = 1,
             part: str = "",
         ) -> Ready:
             title = f"{weights.entry.name}-{part}" if part else weights.entry.name
             name = f"{role}/{part}" if part else role
-            recipe = Recipe(title, {**_identity(weights), "part": part, "size": list(size)}, make, lowest, batch)
+            recipe = Recipe(title, {**_identity(weights), "part": part, "size": list(size)}, make, lowest)
             served = compile_network(
                 recipe,
                 threads=execution.threads,

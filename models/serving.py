@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 PERSON = 0
 """The class that the detectors keep: the first of COCO's 80."""
 
-PEOPLE = 8
-"""Rows of a typical batch of people."""
-
 COCO_KEYPOINTS = 17
 """The keypoints that the pose networks keep: the first 17 of every set here are COCO's."""
 
@@ -76,7 +73,6 @@ class Compile(Protocol):
         make: makes the network; not called where its compiled form is kept from an earlier run.
         size: what decides, beside the weights, what `make` makes: height and width of the input where they are free.
         lowest: the lowest precision that keeps its accuracy.
-        batch: rows of a typical batch: 1 for pictures, `PEOPLE` for people.
         part: what it is called beside the role, such as "encoder".
 
     Raises:
@@ -90,7 +86,6 @@ class Compile(Protocol):
         *,
         size: tuple[int, ...] = (),
         lowest: Precision = "float32",
-        batch: int = 1,
         part: str = "",
     ) -> Ready: ...
 

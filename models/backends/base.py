@@ -87,14 +87,12 @@ class Recipe:
         identity: all that decides what `make` makes: weights, architecture, arguments.
         make: makes it; not called where its compiled form is kept.
         lowest: the lowest precision that is known to keep its accuracy.
-        batch: rows of a typical batch.
     """
 
     name: str
     identity: Facts
     make: Callable[[], Source]
     lowest: Precision = "float32"
-    batch: int = 1
 
 
 @dataclass(frozen=True, slots=True)

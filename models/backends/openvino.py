@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +19,7 @@ _FILE = "network.xml"
 """Of a kept network; OpenVINO puts the weights beside it."""
 
 _ROWS = 4
-"""Rows of one request at most. More are hardly faster, and every row takes memory: 8 MiB in RTMPose-s, 30 in
-BlazePose."""
+"""Rows of one request at most. More are no faster, and every row takes memory: 8 MiB in RTMPose-s, 30 in BlazePose."""
 
 
 class OpenVINOBackend:
@@ -70,12 +68,7 @@ class OpenVINOBackend:
 
 
 class OpenVINOCompiled:
-    """A network compiled by OpenVINO for the processor; one call at a time.
-
-    Where batches of several rows are typical, the rows are shared out among requests that run side by side, each with
-    its part of the threads: on two cores RTMPose-s takes 10 % less time so and BlazePose 30 %, for threads that do not
-    wait for each other. A picture alone is looked at by all threads together.
-    """
+    """A network compiled by OpenVINO for the processor; one call at a time."""
 
     backend = "openvino"
 
@@ -84,40 +77,25 @@ class OpenVINOCompiled:
         options: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": _hint(spec.precision),
             "INFERENCE_NUM_THREADS": spec.threads,
-            "NUM_STREAMS": min(spec.threads, spec.batch),
+            "NUM_STREAMS": 1,
             "ENABLE_CPU_PINNING": False,
         }
         self.precision: Precision = spec.precision
         self._compiled = core.compile_model(model, "CPU", options)
-        self._requests = [self._compiled.create_infer_request() for _ in range(min(spec.threads, spec.batch))]
+        self._request = self._compiled.create_infer_request()
         self.device = str(core.get_property("CPU", "FULL_DEVICE_NAME"))
 
     def __call__(self, *inputs: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], ...]:
         """Run one batch."""
         given = [np.ascontiguousarray(array) for array in inputs]
-        rows = len(given[0])
-        rounds = max(math.ceil(rows / (len(self._requests) * _ROWS)), 1)
-        step = max(math.ceil(rows / (len(self._requests) * rounds)), 1)
-        parts: list[tuple[npt.NDArray[np.float32], ...]] = []
-        waiting: deque[Any] = deque()
-        free = deque(self._requests)
-        for first in range(0, max(rows, 1), step):
-            if not free:
-                free.append(_finished(waiting.popleft(), parts))
-            request = free.popleft()
-            part = {number: array[first : first + step] for number, array in enumerate(given)}
-            request.start_async(part, share_inputs=True)
-            waiting.append(request)
-        while waiting:
-            _finished(waiting.popleft(), parts)
+        rows = max(len(given[0]), 1)
+        step = math.ceil(rows / math.ceil(rows / _ROWS))
+        parts = [self._infer([array[start : start + step] for array in given]) for start in range(0, rows, step)]
         return parts[0] if len(parts) == 1 else tuple(np.concatenate(of_parts) for of_parts in zip(*parts, strict=True))
 
-
-def _finished(request: Any, parts: list[tuple[npt.NDArray[np.float32], ...]]) -> Any:
-    """`request` when it is done, its outputs at the end of `parts`."""
-    request.wait()
-    parts.append(tuple(np.array(output.data, np.float32) for output in request.output_tensors))
-    return request
+    def _infer(self, rows: list[npt.NDArray[Any]]) -> tuple[npt.NDArray[np.float32], ...]:
+        results = self._request.infer(dict(enumerate(rows)), share_inputs=True, share_outputs=False)
+        return tuple(np.asarray(results[output], np.float32) for output in self._compiled.outputs)
 
 
 def converted(network: nn.Module, spec: CompileSpec) -> Any:

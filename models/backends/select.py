@@ -213,7 +213,7 @@ class _Kitchen:
             raise BackendUnavailableError(f"fails when it is run: {str(error).splitlines()[0]}") from error
 
     def _spec(self, inputs: tuple[Input, ...], precision: Precision) -> CompileSpec:
-        return CompileSpec(inputs, precision, self._threads, self._recipe.batch)
+        return CompileSpec(inputs, precision, self._threads)
 
 
 def _refuse(tried: list[str], attempt: str, level: int = logging.WARNING) -> None:

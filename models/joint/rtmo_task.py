@@ -18,7 +18,7 @@ from models.detect.scores import sigmoid
 from models.formats import pth
 from models.joint.dcc import DCC, PADDING
 from models.joint.rtmo import RTMO, SCALES, STRIDES
-from models.serving import COCO_KEYPOINTS, PEOPLE, Compile, DetectorOptions, Weights, random_network
+from models.serving import COCO_KEYPOINTS, Compile, DetectorOptions, Weights, random_network
 from models.tasks import Boxes, Float, Image, Runner, TensorRunner
 
 _XY, _WH, _SCORE, _VISIBLE = slice(0, 2), slice(2, 4), 4, slice(5, 5 + COCO_KEYPOINTS)
@@ -114,7 +114,7 @@ def rtmo_detector(weights: Weights, compile_network: Compile, options: DetectorO
         return Source(dcc, (Input((network.vector,)), Input((4,))))
 
     run = compile_network(network, size=options.size).run
-    locate = compile_network(dcc, batch=PEOPLE, part="dcc").run
+    locate = compile_network(dcc, part="dcc").run
     return RTMODetector(run, locate, options.size, options.score, options.nms_iou, options.max_people)
 
 

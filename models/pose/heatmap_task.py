@@ -20,7 +20,7 @@ from models.pose.hourglass52 import Hourglass52
 from models.pose.simplebaseline import Attention, SimpleBaseline
 from models.pose.skeletons import COCO, MPII, SKELETONS, Skeleton
 from models.residual import fold
-from models.serving import COCO_KEYPOINTS, PEOPLE, Compile, PoseOptions, Weights, random_network
+from models.serving import COCO_KEYPOINTS, Compile, PoseOptions, Weights, random_network
 from models.tasks import IMAGENET, Float, Image, PixelFormat, PoseEstimator, Runner
 
 PIXELS: Mapping[str, PixelFormat] = {
@@ -157,7 +157,7 @@ def _estimator(
         network = random_network(make) if weights.path is None else make().load(pth.read(weights.path))
         return Source(FromPixels(fold(network), PIXELS[str(arguments["pixels"])]), (Input.pixels(*size),))
 
-    run = compile_network(source, batch=PEOPLE).run
+    run = compile_network(source).run
     if isinstance(run, DeviceRunner):
         from models.device.heatmap_task import HeatmapOnDevice
 

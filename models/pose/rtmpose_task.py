@@ -16,7 +16,7 @@ from models.errors import CheckpointError
 from models.pose import simcc
 from models.pose.crops import Crops
 from models.pose.flip import averaged
-from models.serving import COCO_KEYPOINTS, PEOPLE, Compile, PoseOptions, Weights, random_network
+from models.serving import COCO_KEYPOINTS, Compile, PoseOptions, Weights, random_network
 from models.tasks import Float, Image, PoseEstimator, Runner
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def rtmpose_estimator(weights: Weights, compile_network: Compile, options: PoseO
         recentre(network, normalised(torch.from_numpy(pictures), network.pixels))
         return Source(FromPixels(network, network.pixels), (pixels,), _objection)
 
-    ready = compile_network(make, lowest="bfloat16", batch=PEOPLE)
+    ready = compile_network(make, lowest="bfloat16")
     height, width, _ = ready.inputs[0].shape
     if isinstance(ready.run, DeviceRunner):
         from models.device.rtmpose_task import RTMPoseOnDevice

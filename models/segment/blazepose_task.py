@@ -13,7 +13,7 @@ from models import agreement
 from models.backends.base import Input, Source
 from models.backends.device_runner import DeviceRunner
 from models.segment import roi
-from models.serving import PEOPLE, Compile, Weights, random_network
+from models.serving import Compile, Weights, random_network
 from models.tasks import Float, Image, Runner, Segmenter, Window
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def blazepose_segmenter(weights: Weights, compile_network: Compile) -> Segmenter
         network = load_blazepose(weights)
         return Source(FromPixels(network, network.pixels), (Input.pixels(*BlazePoseSegmenter.size),), _objection)
 
-    run = compile_network(make, batch=PEOPLE).run
+    run = compile_network(make).run
     if isinstance(run, DeviceRunner):
         from models.device.blazepose_task import BlazePoseOnDevice
 

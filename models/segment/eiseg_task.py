@@ -14,7 +14,7 @@ from models.layers import fuse
 from models.segment import roi
 from models.segment.clicks import prompt
 from models.segment.eiseg import EISeg, load_pdiparams
-from models.serving import PEOPLE, Compile, Weights, random_network
+from models.serving import Compile, Weights, random_network
 from models.tasks import Float, Image, TensorRunner, Window
 
 SIZE = 256
@@ -106,7 +106,7 @@ def eiseg_segmenter(weights: Weights, compile_network: Compile) -> EISegSegmente
         network = fuse(load_eiseg(weights))
         return Source(FromPixels(network, network.pixels), (Input.pixels(SIZE, SIZE), Input((2, SIZE, SIZE))))
 
-    return EISegSegmenter(compile_network(make, batch=PEOPLE).run)
+    return EISegSegmenter(compile_network(make).run)
 
 
 def load_eiseg(weights: Weights) -> EISeg:

@@ -18,7 +18,7 @@ from models.segment import roi
 from models.segment.mobilesam import MobileSAM, load_mobilesam
 from models.segment.sam_decoder import SIDE
 from models.segment.tiny_vit import CHANNELS, STRIDE
-from models.serving import PEOPLE, Compile, Weights
+from models.serving import Compile, Weights
 from models.tasks import Bool, Float, Image, Runner, TensorRunner, Window
 
 BORDER = 0.05
@@ -250,7 +250,7 @@ def mobilesam_segmenter(weights: Weights, compile_network: Compile) -> MobileSAM
         return Source(network, (window, window, Input((2, CHANNELS))))
 
     encode = compile_network(encoder, lowest="bfloat16", part="encoder").run
-    decode = compile_network(decoder, lowest="bfloat16", batch=PEOPLE, part="decoder").run
+    decode = compile_network(decoder, lowest="bfloat16", part="decoder").run
 
     # Outside of the compiled networks, for in bfloat16 a place would be known to no more than some pixels.
     @torch.inference_mode()

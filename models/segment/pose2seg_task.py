@@ -22,7 +22,7 @@ from models.segment.affine_align import FEATURES, SQUARE, Double, align, sample
 from models.segment.pose2seg import CHANNELS, FeaturesLast, FromAligned, Pose2Seg
 from models.segment.pose_templates import PoseTemplates, load_templates
 from models.segment.skeleton_maps import MAPS, skeleton_maps
-from models.serving import PEOPLE, Compile, Weights, random_network
+from models.serving import Compile, Weights, random_network
 from models.tasks import Bool, Float, Image, Runner, TensorRunner, Window
 
 _log = logging.getLogger(__name__)
@@ -196,7 +196,7 @@ def pose2seg_segmenter(weights: Weights, compile_network: Compile) -> Pose2SegSe
 
     return Pose2SegSegmenter(
         compile_network(backbone, part="backbone").run,
-        compile_network(segment, batch=PEOPLE, part="segment").run,
+        compile_network(segment, part="segment").run,
         _templates(weights),
     )
 

@@ -17,9 +17,6 @@ AnyMask = Mask | Polygon
 
 _ROUNDING = 1e-6
 
-_PAIR = 2
-"""Masks are made in pairs: two take as long as one on a processor, where each has a core of its own."""
-
 
 @dataclass(eq=False)
 class _Made:
@@ -27,14 +24,12 @@ class _Made:
 
     Attributes:
         age: how many frames ago that was; of a person who has not had a turn yet, frames waited beyond the period.
-        served: whether the person has had a turn.
     """
 
     mask: AnyMask | None
     keypoints: Float
     centre: Float
     age: int = 0
-    served: bool = True
 
     @cached_property
     def _puppet(self) -> Puppet | None:
@@ -66,7 +61,7 @@ class MaskMemory:
         self._made: dict[int, _Made] = {}
 
     def due(self, people: People) -> tuple[npt.NDArray[np.intp], int]:
-        """Rows of those whose mask is to be made now: who has none, and the oldest, an `every`th part of all a frame.
+        """Rows of those whose mask is to be made now: who has none, and each frame an `every`th part, the oldest.
 
         Returns:
             Who has waited longest comes first; and how many of them have waited too long to be put off.
@@ -77,10 +72,7 @@ class MaskMemory:
             rows = np.arange(len(people) if (ages >= self._every).any() else 0)
             return rows, len(rows) if late.any() else 0
         self._turns += len(people) / self._every
-        turns = min(int(self._turns + _ROUNDING), len(people))
-        if turns < len(people):
-            turns -= turns % _PAIR
-        turns = max(turns, sum(id_ not in self._made or not self._made[id_].served for id_ in people.ids.tolist()))
+        turns = max(int(self._turns + _ROUNDING), int((ages > self._every).sum()))
         self._turns = max(self._turns - turns, 0.0)
         return np.argsort(-ages, kind="stable")[:turns], int(late.sum())
 
@@ -100,7 +92,7 @@ class MaskMemory:
                 now = before[id_]
                 now.age += 1
             else:
-                now = _Made(None, people.keypoints[row], centres[row], self._every + 1, served=False)
+                now = _Made(None, people.keypoints[row], centres[row], self._every + 1)
             self._made[id_] = now
         carried = (
             self._made[id_].carried(points, centre, people.frame_size)

@@ -21,7 +21,6 @@ from models.backends.int8 import CalibratingBackend, Sample
 from models.build import RANDOM
 from models.errors import LabelsError
 from models.evaluate.coco import CocoImage, CocoPersons
-from models.serving import PEOPLE
 from models.tasks import Float, TensorRunner
 from models.zoo import Role
 from stream.assembly import Assembly, assemble
@@ -37,6 +36,9 @@ SAMPLES = 100
 
 LOWEST_SCORE = 0.01
 """Of people whose accuracy is measured: every score counts in AP."""
+
+_PEOPLE = 8
+"""In a batch whose time is taken; of pictures it is one."""
 
 _ROUNDS = 30
 """The shortest of so many calls is how long a network takes."""
@@ -265,7 +267,7 @@ def _speed(usual: _Tap, fast: _Tap) -> float:
         alike = [
             sample for sample in samples if all(a.shape == b.shape for a, b in zip(sample, samples[0], strict=True))
         ]
-        rows = alike[: 1 if name.startswith("detector") else PEOPLE]
+        rows = alike[: 1 if name.startswith("detector") else _PEOPLE]
         batch = [np.concatenate(arrays) for arrays in zip(*rows, strict=True)]
         runs = usual.runs[name], fast.runs[name]
         taken = [[_seconds(run, batch) for run in runs] for _ in range(_ROUNDS)]

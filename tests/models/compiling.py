@@ -26,10 +26,9 @@ class EagerCompile:
         *,
         size: tuple[int, ...] = (),
         lowest: Precision = "float32",
-        batch: int = 1,
         part: str = "",
     ) -> Ready:
-        assert lowest in ("float32", "bfloat16") and batch > 0 and all(side > 0 for side in size)
+        assert lowest in ("float32", "bfloat16") and all(side > 0 for side in size)
         source = make()
         self.networks[part] = source.network
         self.inputs[part] = source.inputs

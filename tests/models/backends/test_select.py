@@ -250,10 +250,10 @@ def test_a_network_of_several_inputs_or_of_a_free_length_cannot_be_compiled(back
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 7, 8, 9, 31])
-def test_rows_that_are_shared_out_among_requests_get_lost_or_change_places(rows: int) -> None:
+def test_rows_of_a_large_batch_get_lost_or_change_places(rows: int) -> None:
     pytest.importorskip("openvino", reason="the extra `cpu` is not installed")
     spec = CompileSpec(INPUTS, "float32", threads=3, batch=8)
     pixels = np.random.default_rng(0).integers(0, 256, (rows, 64, 96, 3), np.uint8)
-    (shared_out,) = OpenVINOBackend().compile(network(), spec)(pixels)
+    (in_parts,) = OpenVINOBackend().compile(network(), spec)(pixels)
     (expected,) = TorchBackend().compile(network(), spec)(pixels)
-    np.testing.assert_allclose(shared_out, expected, atol=1e-4)
+    np.testing.assert_allclose(in_parts, expected, atol=1e-4)

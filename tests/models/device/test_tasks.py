@@ -35,7 +35,6 @@ class OnDeviceCompile:
         *,
         size: tuple[int, ...] = (),
         lowest: Precision = "float32",
-        batch: int = 1,
         part: str = "",
     ) -> Ready:
         source = make()

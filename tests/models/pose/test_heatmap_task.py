@@ -187,7 +187,6 @@ def test_arguments_of_the_zoo_do_not_reach_the_network(name: str, outputs: list[
             *,
             size: tuple[int, ...] = (),
             lowest: Precision = "float32",
-            batch: int = 1,
             part: str = "",
         ) -> Ready:
             source = make()

@@ -95,17 +95,7 @@ def test_a_few_people_get_masks_more_often_than_they_should(count: int, every: i
         memory.complete(everybody, rows.tolist(), [square(10)] * len(rows))
     assert made[0] == count
     assert abs(sum(made[1:]) - 4 * count) <= 1
-    assert max(made[1:]) <= max(-(-count // every), min(count, 2)), "all of them in one frame"
-
-
-def test_masks_are_made_one_at_a_time_while_a_core_is_idle() -> None:
-    memory, everybody = MaskMemory(8), people(*range(0, 50, 10))
-    made = []
-    for _ in range(33):
-        rows, _ = memory.due(everybody)
-        made.append(len(rows))
-        memory.complete(everybody, rows.tolist(), [square(10)] * len(rows))
-    assert made[0] == 5 and set(made[1:]) == {0, 2}
+    assert max(made[1:]) <= -(-count // every), "all of them in one frame"
 
 
 @pytest.mark.parametrize("together", [False, True])
@@ -123,7 +113,7 @@ def test_whoever_is_put_off_is_never_late_or_forgotten(together: bool) -> None:
 def test_a_person_without_a_mask_is_asked_for_again_in_every_frame() -> None:
     memory, everybody = MaskMemory(2), people(10, 40)
     memory.complete(everybody, [0, 1], [None, square(40)])
-    assert len(memory.due(everybody)[0]) == 0, "it is nobody's turn yet"
+    assert len(memory.due(everybody)[0]) == 1
     now = memory.complete(everybody, [], [])
     assert now.masks[0] is None and now.masks[1] is not None
 
