@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from stream.cli.logs import OURS
+
+
+def pytest_configure() -> None:
+    """Whoever is started in the background, as tests are by some scripts, inherits that Ctrl-C is ignored.
+
+    So would the commands that are sent one here.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
