@@ -43,16 +43,21 @@ class NotOnDeviceError(Exception):
 
 def lacking() -> str | None:
     """Why nothing can be decoded on a GPU by this process, in one phrase; None where it can."""
+    from models.backends import nvidia
+
+    if not nvidia.has_driver():
+        return "this machine has no NVIDIA driver"
     try:
         accelerator().create(Codec("h264", "r"))
-    except (FFmpegError, OSError, NotImplementedError) as error:
+    except NotImplementedError:  # PyAV finds no such decoder in the FFmpeg that it brings
+        return "the FFmpeg in this PyAV was built without NVDEC; install a PyAV that has it"
+    except (FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        return f"FFmpeg reaches no NVIDIA driver ({type(error).__name__}: {reason})"
+        return f"FFmpeg cannot reach the NVIDIA driver ({type(error).__name__}: {reason})"
     from models.backends.base import BackendUnavailableError
-    from models.backends.nvidia import gpu
 
     try:
-        gpu()
+        nvidia.gpu()
     except BackendUnavailableError as error:
         return str(error)
     return None

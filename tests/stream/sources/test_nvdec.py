@@ -19,7 +19,10 @@ import av
 import numpy as np
 import pytest
 import torch
+from av import Codec
+from av.codec.hwaccel import HWAccel
 
+from models.backends import nvidia
 from stream.config import Config, DecodeConfig, StreamConfig
 from stream.perception import Perception
 from stream.pipeline import Pipeline
@@ -97,9 +100,22 @@ def interleaved(path: Path) -> av.VideoFrame:
 
 @without_gpu
 def test_a_missing_driver_is_not_named() -> None:
-    why = lacking()
-    assert why is not None
-    assert "NVIDIA driver" in why and ("PermissionError" in why or "NotImplementedError" in why or "Error" in why)
+    assert lacking() == "this machine has no NVIDIA driver"
+
+
+@without_gpu
+def test_a_driver_that_ffmpeg_cannot_reach_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real exception of a machine without a driver, of one that is told it has one."""
+    monkeypatch.setattr(nvidia, "has_driver", lambda: True)
+    assert lacking() == "FFmpeg cannot reach the NVIDIA driver (PermissionError: Operation not permitted)"
+
+
+def test_a_pyav_without_nvdec_is_taken_for_a_missing_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real exception: no build of FFmpeg decodes on a device of this kind what it is asked for here."""
+    monkeypatch.setattr(nvidia, "has_driver", lambda: True)
+    monkeypatch.setattr(nvdec, "accelerator", lambda: HWAccel("cuda", is_hw_owned=True))
+    monkeypatch.setattr(nvdec, "Codec", lambda _name, mode: Codec("rawvideo", mode))
+    assert lacking() == "the FFmpeg in this PyAV was built without NVDEC; install a PyAV that has it"
 
 
 def test_a_machine_without_a_gpu_waits_for_torch_to_be_told_so() -> None:
