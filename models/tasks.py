@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -67,6 +68,17 @@ class Boxes:
     scores: Float
     keypoints: Float | None = None
     masks: Callable[[], list[Window | None]] | None = None
+
+    def only(self, rows: npt.NDArray[np.intp]) -> Boxes:
+        """Some of them; of all the masks these are picked once somebody asks for them."""
+        keypoints = None if self.keypoints is None else self.keypoints[rows]
+        masks = None if self.masks is None else partial(_some, self.masks, rows.tolist())
+        return Boxes(self.xyxy[rows], self.scores[rows], keypoints, masks)
+
+
+def _some(masks: Callable[[], list[Window | None]], rows: Sequence[int]) -> list[Window | None]:
+    made = masks()
+    return [made[row] for row in rows]
 
 
 class Detector(Protocol):

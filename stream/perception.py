@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
+from dataclasses import replace
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -111,9 +111,7 @@ class Perception:
         size = found.xyxy[:, 2:] - found.xyxy[:, :2]
         areas = AREA_OF_BOX * size[:, 0] * size[:, 1]
         kept = oks_nms(keypoints, rescored(found.scores, keypoints), areas, self._same_pose)
-        all_masks = found.masks
-        masks = None if all_masks is None else partial(_some, all_masks, kept.tolist())
-        return Boxes(found.xyxy[kept], found.scores[kept], keypoints[kept], masks), keypoints[kept]
+        return replace(found.only(kept), keypoints=keypoints[kept]), keypoints[kept]
 
     def masks(self, images: Sequence[AnyImage], boxes: Sequence[Float], keypoints: Sequence[Float]) -> list[Masks]:
         """The mask network's masks of the people in `boxes` (per image float32 [N, 4]) with these keypoints."""
@@ -145,11 +143,6 @@ class Perception:
 
     def _encoded(self, windows: Sequence[Window | None]) -> Masks:
         return tuple(None if window is None else self._encode(window.bitmap, window.origin) for window in windows)
-
-
-def _some(masks: Callable[[], list[Window | None]], rows: Sequence[int]) -> list[Window | None]:
-    made = masks()
-    return [made[row] for row in rows]
 
 
 def _size(image: AnyImage) -> tuple[int, int]:

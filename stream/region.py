@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from stream.types import People
+from stream.types import Bool, Float, People
 
 
 def inside(people: People, region: Sequence[tuple[float, float]]) -> People:
@@ -19,9 +19,16 @@ def inside(people: People, region: Sequence[tuple[float, float]]) -> People:
     """
     if not region or not len(people):
         return people
-    height, width = people.frame_size
+    return people[stands_in(people.boxes, people.frame_size, region)]
+
+
+def stands_in(boxes: Float, frame_size: tuple[int, int], region: Sequence[tuple[float, float]]) -> Bool:
+    """The same for `boxes` [N, 4] in a picture of (height, width), bool [N]."""
+    if not region:
+        return np.ones(len(boxes), np.bool_)
+    height, width = frame_size
     polygon = np.array(region, np.float32)
-    x = np.clip((people.boxes[:, 0] + people.boxes[:, 2]) / 2 / width, 0, 1)
-    y = np.clip(people.boxes[:, 3] / height, 0, 1)
+    x = np.clip((boxes[:, 0] + boxes[:, 2]) / 2 / width, 0, 1)
+    y = np.clip(boxes[:, 3] / height, 0, 1)
     feet = zip(x.tolist(), y.tolist(), strict=True)
-    return people[np.array([cv2.pointPolygonTest(polygon, foot, False) >= 0 for foot in feet], np.bool_)]
+    return np.array([cv2.pointPolygonTest(polygon, foot, False) >= 0 for foot in feet], np.bool_)

@@ -1,8 +1,9 @@
 """Attention: how often the networks look, at whom, and who is followed in between.
 
-A detection finds everybody, and everybody's keypoints are looked at with it. Until the next one people are followed:
-some of them are looked at again where the tracker expects them, the others are carried on by their motion and that of
-the picture. Masks are made when a person's last one is old, and move with the person until then.
+A detection finds everybody. Whoever is followed or may be somebody new has the keypoints looked at with it, which the
+tracker would ignore of the others. Until the next one people are followed: some of them are looked at again where the
+tracker expects them, the others are carried on by their motion and that of the picture. Masks are made when a person's
+last one is old, and move with the person until then.
 
 A detection comes when the configured number of frames has passed; and before, when somebody was not recognised or when
 something moves where nobody is known to be.
@@ -30,7 +31,7 @@ from stream.attention.stillness import Stillness
 from stream.config import Config, StreamConfig, TrackConfig
 from stream.metrics import Metrics
 from stream.perception import Perception
-from stream.region import inside
+from stream.region import inside, stands_in
 from stream.tracking import Followed, Tracker
 from stream.types import UNTRACKED, Float, Frame, Image, People
 
@@ -81,7 +82,7 @@ class _Look:
 
     Attributes:
         followed: who is followed; None where only a detection can tell who is there.
-        found: by the detection, if there is one; else those of `followed` are left who are looked at.
+        found: by the detection, if there is one, and of interest; else those of `followed` are left who are looked at.
     """
 
     frame: Frame
@@ -138,7 +139,7 @@ class Attention:
         """
         self._budget.begin({frame.stream: streams[frame.stream].budget_ms / 1e3 for frame in frames})
         looks = [self._begin(frame) for frame in frames]
-        self._detect(looks)
+        self._detect(looks, streams)
         keypoints = self._keypoints(looks)
         everyone = [
             self._identify(look, of_frame, streams[look.stream])
@@ -176,7 +177,7 @@ class Attention:
         """Whether there may be frames without a detection."""
         return self._pace.detector > 1 or self._budget.limits(stream)
 
-    def _detect(self, looks: Sequence[_Look]) -> None:
+    def _detect(self, looks: Sequence[_Look], streams: Mapping[str, StreamConfig]) -> None:
         """In the frames that ask for it, and where it is due and affordable."""
         wanted = {}
         for look in looks:
@@ -190,9 +191,17 @@ class Attention:
         with self._budget.costs.learnt("detections", len(chosen)):
             everybody = self._perception.detect([look.frame.image for look in chosen])
         for look, found in zip(chosen, everybody, strict=True):
-            look.found = found
+            look.watch.motion.nobody_but(found.xyxy)
+            look.found = self._of_interest(look, found, streams[look.stream])
             look.watch.since_detection = 0
             self._metrics.count("detections", look.stream)
+
+    def _of_interest(self, look: _Look, found: Boxes, stream: StreamConfig) -> Boxes:
+        """Those of whom the tracker will take notice, and who stand in the region: the others need no keypoints."""
+        frame = look.frame
+        heeded = look.watch.tracker.heeds(found.xyxy, found.scores, frame.captured_at)
+        heeded &= stands_in(found.xyxy, (frame.height, frame.width), stream.region)
+        return found.only(heeded.nonzero()[0])
 
     def _keypoints(self, looks: Sequence[_Look]) -> list[Float]:
         """Of everybody who was found, and of those who are followed and looked at again, in one batch."""
@@ -254,9 +263,8 @@ class Attention:
         found = look.people()
         masks = self._perception.own_masks(found) if stream.masks else ()
         people = People.untracked(found.xyxy, found.scores, keypoints, masks, frame_size=frame_size)
-        watch.motion.nobody_but(people.boxes)
         watch.doubt = False
-        return watch.tracker.update(inside(people, stream.region), frame.captured_at)
+        return watch.tracker.update(people, frame.captured_at)
 
     def _with_masks(self, looks: Sequence[_Look], everyone: list[People], wanted: Sequence[bool]) -> list[People]:
         """`everyone` with masks where they are wanted: those that are due in one batch, the others moved."""

@@ -18,7 +18,7 @@ from stream.tracking.kalman import BoxFilter, to_boxes
 from stream.tracking.similarity import box_similarity, keypoint_similarity
 from stream.tracking.smoothing import KeypointSmoother
 from stream.tracking.tracks import Tracks
-from stream.types import UNTRACKED, Float, People
+from stream.types import UNTRACKED, Bool, Float, People
 
 Double: TypeAlias = npt.NDArray[np.float64]
 Rows: TypeAlias = npt.NDArray[np.intp]
@@ -78,6 +78,24 @@ class Tracker:
         result = self._publish(people, owners)
         return result if self._smoother is None else self._smoother.smooth(result, self._clock)
 
+    def heeds(self, boxes: Float, scores: Float, time: float) -> Bool:
+        """Of which people, bool [N], `update` will take notice at this `time`.
+
+        It ignores the others whatever their keypoints are: nobody whom they could be is known, and they are not certain
+        enough to be somebody new.
+
+        Args:
+            boxes: float32 [N, 4]. scores: float32 [N].
+        """
+        heeded: Bool = scores >= self._settings.high_score
+        if self._begins(time) or not len(self._tracks):
+            return heeded
+        state = self._tracks.state.copy()
+        self._filter.predict(state, self._elapsed(time))
+        with np.errstate(invalid="ignore"):  # of empty and infinite boxes, which overlap with nothing
+            overlap = box_similarity(to_boxes(state), boxes.astype(np.float64))
+        return heeded | self._allowed(overlap, scores).any(axis=0)
+
     def expected(self, time: float) -> Followed | None:
         """Where the people seen last should be at `time`; None where only a detection can tell who is there."""
         if self._begins(time):
@@ -126,7 +144,7 @@ class Tracker:
     def _carry_on(self, found: Rows, frame_size: tuple[int, int]) -> People:
         """Everybody who is confirmed and not hidden; those whom nobody has `found` now as they should have moved."""
         tracks = self._tracks
-        shown = (tracks.confirmed & (tracks.missed == 0)).nonzero()[0]
+        shown = tracks.settled.nonzero()[0]
         velocity = tracks.state[1, shown, :2]
         return People(
             boxes=to_boxes(tracks.state)[shown].astype(np.float32),
@@ -174,10 +192,8 @@ class Tracker:
         tracks, settings = self._tracks, self._settings
         expected = to_boxes(tracks.state)
         overlap = box_similarity(expected, boxes)
-        high, low = people.scores >= settings.high_score, people.scores >= settings.low_score
-        settled = tracks.confirmed & (tracks.missed == 0)
-        allowed = overlap >= np.where(high, settings.min_overlap, settings.min_overlap_low)
-        allowed &= high | (settled[:, None] & low)
+        high, settled = people.scores >= settings.high_score, tracks.settled
+        allowed = self._allowed(overlap, people.scores)
 
         owners = np.full(len(people), NOBODY)
         rows, persons = allowed.nonzero()
@@ -191,6 +207,14 @@ class Tracker:
             stages = (tracks.confirmed, high), (settled, ~high), (~tracks.confirmed, high)
             assign_in_stages(owners, similarity, allowed, stages)
         return owners
+
+    def _allowed(self, overlap: Double, scores: Float) -> Bool:
+        """Which people each track may be matched to, bool [T, N], by their boxes' `overlap` and scores."""
+        settings = self._settings
+        high, low = scores >= settings.high_score, scores >= settings.low_score
+        allowed: Bool = overlap >= np.where(high, settings.min_overlap, settings.min_overlap_low)
+        allowed &= high | (self._tracks.settled[:, None] & low)
+        return allowed
 
     def _likeness(
         self, overlap: Double, rows: Rows, persons: Rows, people: People, boxes: Double, expected: Double

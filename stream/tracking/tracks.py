@@ -68,6 +68,12 @@ class Tracks:
         confirmed: Bool = self.ids != UNTRACKED
         return confirmed
 
+    @property
+    def settled(self) -> Bool:
+        """Who is confirmed and was seen in the newest frame, bool [T]."""
+        settled: Bool = self.confirmed & (self.missed == 0)
+        return settled
+
     def keep(self, rows: Bool | npt.NDArray[np.intp]) -> None:
         """Drops all others."""
         for column in _COLUMNS:

@@ -249,6 +249,28 @@ def test_people_outside_of_the_region_are_shown_between_detections() -> None:
     assert len(everyone[-1]) == 0, "who left the region is still shown"
 
 
+def test_keypoints_are_looked_at_that_the_tracker_ignores() -> None:
+    world = World((60, 0), (200, 0))
+    scores = np.array([0.9, 0.4], np.float32)
+    world.detector = lambda images: [Boxes(world.boxes(), scores) for _ in images]  # type: ignore[method-assign]
+    watch(world, attention(world, Pace()), 3)
+    assert world.posed == [1, 1, 1], "a faint one whom nobody knows"
+    scores[1] = 0.9
+    look = attention(world, Pace())
+    watch(world, look, 3)
+    scores[1] = 0.4
+    (people,) = watch(world, look, 1)
+    assert world.posed[-1] == 2 and people.ids.tolist() == [1, 2], "a faint one who is followed is none"
+
+
+@pytest.mark.parametrize("every", [1, 40])
+def test_keypoints_are_looked_at_outside_of_the_region(every: int) -> None:
+    region = STREAM.model_copy(update={"region": ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))})
+    world = World((100, 0), (250, 0))
+    watch(world, attention(world, Pace(detector=every)), 5, region)
+    assert world.posed == [1] * 5
+
+
 def test_a_long_gap_is_bridged_by_carrying_on() -> None:
     world = World((60, 0))
     look = attention(world, Pace(detector=1000))

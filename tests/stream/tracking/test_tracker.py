@@ -173,6 +173,31 @@ def test_low_scores_do_not_begin_a_track() -> None:
     assert len(tracker) == 0
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_somebody_who_counts_is_not_heeded(seed: int) -> None:
+    """Whoever is not heeded could as well be missing: found by chance, with scores of all kinds."""
+    dice = np.random.default_rng(seed)
+    whole, thin, left_out = Tracker(TrackConfig()), Tracker(TrackConfig()), 0
+    for time, seen, *_ in crowd(seed, frames=60):
+        found = replace(seen, scores=dice.uniform(0.02, 1, len(seen)).astype(np.float32))
+        found = found[dice.random(len(found)) < 0.8]
+        heeded = thin.heeds(found.boxes, found.scores, time)
+        left_out += int((~heeded).sum())
+        expected, result = whole.update(found, time), thin.update(found[heeded], time)
+        np.testing.assert_array_equal(result.ids, expected.ids)
+        np.testing.assert_array_equal(result.boxes, expected.boxes)
+        np.testing.assert_array_equal(result.keypoints, expected.keypoints)
+    assert left_out > 20
+
+
+def test_an_empty_or_infinite_box_is_warned_of_before_its_keypoints_are_looked_at() -> None:
+    tracker = Tracker(TrackConfig())
+    _walk(tracker, 5)
+    boxes = np.array([[10, 10, 10, 10], [0, 0, np.inf, np.inf], [120, 300, 190, 500]], np.float32)
+    with np.errstate(all="raise"):
+        tracker.heeds(boxes, np.full(3, 0.3, np.float32), 0.5)
+
+
 def test_frames_without_people_and_with_a_hundred_are_no_trouble() -> None:
     tracker = Tracker(TrackConfig())
     hundred = people(*(person(190 * (n % 10) + 100, 105 * (n // 10) + 60, height=100, pose=n) for n in range(100)))
