@@ -38,7 +38,7 @@ class BlazePoseSegmenter:
 
     run: Runner
     size: tuple[int, int] = (256, 256)
-    max_batch: int = 4  # more are no faster on a processor, and each takes 30 MB
+    max_batch: int = 2  # more are no faster on a processor, and each takes 15 to 30 MB
 
     def __call__(
         self, images: Sequence[Image], boxes: Sequence[Float], keypoints: Sequence[Float]

@@ -37,9 +37,9 @@ _CODES = frozenset(int(code) for code in ExitCode)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Worker:
-    """A process that runs a part of the streams on one GPU, by the number that the driver gives it."""
+    """A process that runs a part of the streams on one GPU; `name` is as in `names`."""
 
-    gpu: str
+    name: str
     process: subprocess.Popen[str]
     printed: IO[str]
 
@@ -54,15 +54,20 @@ class Worker:
 
 
 def parse_gpus(text: str) -> list[str]:
-    """Numbers of GPUs, "0,1,3".
+    """Numbers of GPUs, as the driver counts them, one for each worker: "0,1,3"; "0,0" for two on one GPU.
 
     Raises:
-        CommandError: something else, or one of them twice.
+        CommandError: something else.
     """
     gpus = [part.strip() for part in text.split(",")]
-    if not all(gpu.isdecimal() for gpu in gpus) or len(set(gpus)) < len(gpus):
-        raise CommandError(f"--gpus {text}: give each GPU's number once, such as 0,1", ExitCode.USAGE)
-    return gpus
+    if not all(gpu.isdecimal() for gpu in gpus):
+        raise CommandError(f"--gpus {text}: give a GPU's number for each worker, such as 0,1", ExitCode.USAGE)
+    return [str(int(gpu)) for gpu in gpus]
+
+
+def names(gpus: Sequence[str]) -> list[str]:
+    """What the workers on these GPUs are called: by the GPU, and where it has several, "0.1", "0.2"."""
+    return [gpu if gpus.count(gpu) == 1 else f"{gpu}.{gpus[: index + 1].count(gpu)}" for index, gpu in enumerate(gpus)]
 
 
 def parse_shard(text: str) -> tuple[int, int]:
@@ -97,10 +102,10 @@ def run_on_gpus(
     for index in range(len(chosen)):
         shard(config, index, len(chosen))  # says what is wrong before anything is started
     summaries = run_workers(chosen, arguments, options)
-    for gpu, summary in summaries.items():
+    for name, summary in summaries.items():
         if summary is not None:
             counts = f"{len(summary['streams'])} streams, {summary['frames']} frames, {summary['fps']:.1f} a second"
-            console.print(f"[bold]GPU {gpu}[/]  {counts}", highlight=False)
+            console.print(f"[bold]GPU {name}[/]  {counts}", highlight=False)
     return summaries
 
 
@@ -112,24 +117,24 @@ def run_workers(
     A worker that fails leaves the others alone. SIGINT and SIGTERM go to all of them.
 
     Returns:
-        GPU -> its summary, None where it made none.
+        Name of the worker, as in `names` -> its summary, None where it made none.
 
     Raises:
         CommandError: one of them failed; with its exit code.
     """
     workers: list[Worker] = []
     with ExitStack() as resources, _forwarding(workers):
-        for index, gpu in enumerate(gpus):
+        for index, (gpu, name) in enumerate(zip(gpus, names(gpus), strict=True)):
             shard = ["--shard", f"{index}/{len(gpus)}", "--json"]
             printed = resources.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8"))
             process = _start(gpu, [*options, "run", *arguments, *shard], printed)
-            workers.append(Worker(gpu, process, printed))
+            workers.append(Worker(name, process, printed))
         failed = _wait(workers)
         if failed:
             codes = [worker.process.returncode for worker in failed]
             code = next((ExitCode(code) for code in codes if code in _CODES), ExitCode.FAILED)
             raise CommandError(f"{len(failed)} of {len(workers)} workers failed; see above", code)
-        return {worker.gpu: worker.summary() for worker in workers}
+        return {worker.name: worker.summary() for worker in workers}
 
 
 def _wait(workers: Sequence[Worker]) -> list[Worker]:
@@ -143,7 +148,7 @@ def _wait(workers: Sequence[Worker]) -> list[Worker]:
             if worker.process.returncode:
                 failed.append(worker)
                 code = worker.process.returncode
-                log.error("the worker of GPU %s ended with code %d; %d go on", worker.gpu, code, len(running))
+                log.error("the worker of GPU %s ended with code %d; %d go on", worker.name, code, len(running))
     return failed
 
 

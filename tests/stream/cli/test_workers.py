@@ -45,6 +45,11 @@ def test_a_worker_gets_another_gpu_or_another_part(command: Path) -> None:
     }
 
 
+def test_two_workers_of_one_gpu_are_taken_for_one(command: Path) -> None:
+    write(command, "print(json.dumps([gpu, sys.argv[-2]]))")
+    assert run_workers(parse_gpus("1,0,1"), []) == {"1.1": ["1", "0/3"], "0": ["0", "1/3"], "1.2": ["1", "2/3"]}
+
+
 def test_a_worker_that_fails_takes_the_others_along(command: Path, tmp_path: Path) -> None:
     done = tmp_path / "done"
     write(command, f"if gpu == '0': sys.exit(4)\ntime.sleep(1)\nopen({str(done)!r}, 'w').close()\nprint('{{}}')")
@@ -105,9 +110,9 @@ def test_workers_are_left_behind_when_the_parent_is_told_to_stop(
         parent.kill()
 
 
-@pytest.mark.parametrize("text", ["", "a", "0,0", "-1", "0;1"])
+@pytest.mark.parametrize("text", ["", "a", "0,", "-1", "0;1"])
 def test_something_is_taken_for_gpus(text: str) -> None:
-    with pytest.raises(CommandError, match="give each GPU's number once"):
+    with pytest.raises(CommandError, match="give a GPU's number for each worker"):
         parse_gpus(text)
 
 
