@@ -80,6 +80,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="cores for each of them")
     parser.add_argument("--only", action="append", choices=MEASURED, help="this one; may be given several times")
     parser.add_argument("--venvs", type=Path, default=Path(".peers"))
+    parser.add_argument("--quick", action="store_true", help="mark the figures as a trial's")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--results", type=Path, help="write them there as JSON, for benchmarks.report")
     options = parser.parse_args()
@@ -111,7 +112,7 @@ def main() -> None:
         "left_out": left_out,
     }
     if options.results:
-        notes.print(f"written to {write(options.results, 'memory', figures)}")
+        notes.print(f"written to {write(options.results, 'memory', figures, options.quick)}")
     if options.json:
         sys.stdout.write(json.dumps(figures) + "\n")
         return

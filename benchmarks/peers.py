@@ -4,7 +4,8 @@ Usage: python -m benchmarks.peers VIDEO [--frames 200] [--rounds 3] [--threads 2
            [--ultralytics-weights FILE] [--json] [--results FOLDER]
 
 Every peer comes from its own pip package in an environment of its own, which is made in FOLDER on the first run. One
-that cannot be had is named and left out, with the reason. Everybody gets the same frames and the same cores.
+that cannot be had is named and left out, with the reason. Everybody gets the same frames and the same cores, after a
+rehearsal with one frame that does not count: conversions are kept.
 
 rtmlib gets our weights (YOLOX-tiny and RTMPose-s, the ONNX files of the zoo); its detector looks at 416 x 416, the size
 that the file was exported for, ours at 480 x 640. Ultralytics' yolo11n-pose runs at 640 x 640, its usual size, and at
@@ -18,9 +19,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +106,12 @@ def networks() -> list[Path]:
     return [fetch(load_zoo().entry(name)) for name in ("yolox-tiny-humanart", "rtmpose-s-halpe26")]
 
 
+def against(yardstick: str, name: str, runs: Mapping[str, Sequence[Mapping[str, float]]]) -> list[float]:
+    """Round by round how many times as fast `name` was as `yardstick`; nothing where one of them was left out."""
+    pairs = zip(runs.get(name, ()), runs.get(yardstick, ()), strict=False)
+    return [one["fps"] / other["fps"] for one, other in pairs]
+
+
 def quiet(folder: Path) -> dict[str, str]:
     """What keeps Ultralytics from writing into the home folder and from asking servers."""
     return {"YOLO_CONFIG_DIR": str(folder), "YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
@@ -112,7 +120,7 @@ def quiet(folder: Path) -> dict[str, str]:
 def compete(
     commands: dict[str, Sequence[str | Path]], rounds: int, surroundings: dict[str, str], tell: Callable[[str], None]
 ) -> tuple[dict[str, list[dict[str, Any]]], dict[str, str]]:
-    """Everybody in turn, `rounds` times.
+    """Everybody in turn, `rounds` times, each time beginning with another.
 
     Returns:
         The figures of every run by contender; and of those that failed, why.
@@ -120,7 +128,9 @@ def compete(
     figures: dict[str, list[dict[str, Any]]] = {name: [] for name in commands}
     left_out: dict[str, str] = {}
     for number in range(1, rounds + 1):
-        for name in [name for name in commands if name not in left_out]:
+        names = list(commands)
+        turned = names[number % len(names) :] + names[: number % len(names)]
+        for name in [name for name in turned if name not in left_out]:
             tell(f"round {number} of {rounds}: {name}")
             try:
                 figures[name].append(run(commands[name], surroundings))
@@ -139,6 +149,7 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=CONTENDERS, help="this one; may be given several times")
     parser.add_argument("--venvs", type=Path, default=Path(".peers"))
     parser.add_argument("--ultralytics-weights", type=Path, help="yolo11n-pose.pt; fetched where it is not given")
+    parser.add_argument("--quick", action="store_true", help="mark the figures as a trial's")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--results", type=Path, help="write them there as JSON, for benchmarks.report")
     options = parser.parse_args()
@@ -152,8 +163,12 @@ def main() -> None:
         except UnavailableError as error:
             missing[name] = str(error)
     surroundings = use_cores(options.threads) | quiet(runner.venvs)
-    runs, failed = compete(commands, options.rounds, surroundings, notes.print)
-    left_out = missing | failed
+    rehearsal = replace(runner, frames=1)
+    first = {name: CONTENDERS[name](rehearsal) for name in commands}
+    _, failed = compete(first, 1, surroundings, lambda what: notes.print(f"rehearsal: {what}"))
+    commands = {name: command for name, command in commands.items() if name not in failed}
+    runs, later = compete(commands, options.rounds, surroundings, notes.print)
+    left_out = missing | failed | later
     for name, reason in left_out.items():
         notes.print(f"{name} is left out: {reason}", style="yellow")
     figures = {
@@ -166,7 +181,7 @@ def main() -> None:
         "left_out": left_out,
     }
     if options.results:
-        notes.print(f"written to {write(options.results, 'peers', figures)}")
+        notes.print(f"written to {write(options.results, 'peers', figures, options.quick)}")
     if options.json:
         sys.stdout.write(json.dumps(figures) + "\n")
     else:
@@ -180,7 +195,8 @@ def show(figures: dict[str, Any]) -> None:
         table.add_column(column, justify="right" if column else "left")
     rows = figures["rows"]
     for name, row in rows.items():
-        ratio = f"{row['fps'] / rows[YARDSTICK]['fps']:.2f}" if YARDSTICK in rows else "-"
+        ratios = against(YARDSTICK, name, figures["runs"])
+        ratio = f"{statistics.median(ratios):.2f}" if ratios else "-"
         table.add_row(name, f"{row['fps']:.1f}", f"{row['people_per_frame']:.1f}", ratio, f"{row['peak_mib']:.0f}")
     Console().print(table)
 

@@ -29,7 +29,8 @@ PLACE = re.compile(r"(<!-- bench:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 def caption(measured: Figures) -> str:
     """Where a table comes from."""
     facts = measured["machine"]
-    return f"{facts['processor']}, {facts['cores']} cores, {measured['measured']}: `{measured['command']}`"
+    trial = " (a trial: the figures say little)" if measured["quick"] else ""
+    return f"{facts['processor']}, {facts['cores']} cores, {measured['measured']}: `{measured['command']}`{trial}"
 
 
 def fill(page: str, results: Mapping[str, Figures], plotted: Mapping[str, str]) -> str:

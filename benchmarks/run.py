@@ -94,9 +94,9 @@ QUICK = Scope(
     rounds=1,
     compared=12,
     peers={
-        "peers": ("--frames", "10", "--rounds", "1"),
-        "streams_held": ("--seconds", "2", "--warm", "1", "--attempts", "1", "--most", "1"),
-        "memory": ("--streams", "1,2", "--seconds", "1"),
+        "peers": ("--frames", "10", "--rounds", "1", "--quick"),
+        "streams_held": ("--seconds", "2", "--warm", "1", "--attempts", "1", "--most", "1", "--quick"),
+        "memory": ("--streams", "1,2", "--seconds", "1", "--quick"),
         "trackers": ("--rounds", "1"),
     },
 )
@@ -124,15 +124,16 @@ def pipeline(scope: Scope) -> dict[str, Any]:
 
 def presets(scope: Scope) -> dict[str, Any]:
     """The presets beside the first of them, frame by frame, on the video that is also MOT15's PETS09-S2L1."""
-    truth = scope.data / "PETS09-S2L1" / "gt" / "gt.txt"
-    known = truth if scope.compared is None and truth.exists() else None
+    truth = scope.data / "PETS09-S2L1" / "gt" / "gt.txt" if scope.compared is None else None
+    if truth is not None and not truth.exists():
+        raise FileNotFoundError(f"no ground truth in {truth}: --data names the folder with MOT15's sequences")
     with tempfile.TemporaryDirectory() as folder:
         watched = video()
         if scope.compared is not None:
             watched = Path(folder) / "clip.mp4"
             curves.scale(video(), watched, (768, 576), scope.compared)
         configs = {preset: load_config(CONFIGS / f"{preset}.yaml", [], [str(watched)]) for preset in PRESETS}
-        return {"rows": [row.as_json() for row in compare(configs, known)]}
+        return {"rows": [row.as_json() for row in compare(configs, truth)]}
 
 
 def stop_after(frames: int) -> Callable[[Any], None]:
@@ -174,12 +175,13 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="these alone")
     parser.add_argument("--peers", action="store_true", help="those that run peers as well")
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results")
+    parser.add_argument("--results", type=Path, help="default: benchmarks/results; with --quick out/bench/results")
     parser.add_argument("--venvs", type=Path, default=Path(".peers"))
     parser.add_argument("--data", type=Path, default=FULL.data, help="sequences of MOT15")
     options = parser.parse_args()
     if unknown := set(options.names) - {*BENCHMARKS, *PEERS}:
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join([*BENCHMARKS, *PEERS])}")
+    options.results = options.results or ROOT / ("out/bench/results" if options.quick else "benchmarks/results")
     scope = replace(QUICK if options.quick else FULL, data=options.data)
     console = Console(stderr=True)
     failed = []

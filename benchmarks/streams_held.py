@@ -40,7 +40,7 @@ def ours(config: str, *settings: str) -> Callable[[Path, Sequence[str], Sequence
     """Makes the command that runs a configuration of ours on some sources."""
     changes = [word for setting in settings for word in ("--set", setting)]
     chain: Command = [sys.executable, CHAINS / "our_streams.py"]
-    return lambda _, times, sources: [*chain, *times, CONFIGS / config, *sources, *changes]
+    return lambda _, times, sources: [*chain, *times[:2], CONFIGS / config, *sources, *changes]
 
 
 def rtmlib(every: int) -> Callable[[Path, Sequence[str], Sequence[str]], Command]:
@@ -68,11 +68,22 @@ def held(figures: dict[str, Any], fps: float) -> bool:
 
 
 def climb(attempt: Callable[[int], dict[str, Any]], fps: float, attempts: int, most: int) -> list[dict[str, Any]]:
-    """One stream more at a time, until a number of them is not held in any attempt; the figures of every attempt."""
+    """One stream more at a time, until a number of them is not held in any attempt; the figures of every attempt.
+
+    Whoever fails altogether with more than one stream was overloaded, and has not held them.
+
+    Raises:
+        FailedError: it fails with a single stream.
+    """
     all_figures: list[dict[str, Any]] = []
     for streams in range(1, most + 1):
         for _ in range(attempts):
-            figures = attempt(streams)
+            try:
+                figures = attempt(streams)
+            except FailedError as error:
+                if streams == 1:
+                    raise
+                figures = {"fps": 0.0, "dropped": 0, "failed": str(error)}
             all_figures.append(figures | {"streams": streams, "held": held(figures, fps)})
             if all_figures[-1]["held"]:
                 break
@@ -103,18 +114,18 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="cores for each of them")
     parser.add_argument("--only", action="append", choices=CONTENDERS, help="this one; may be given several times")
     parser.add_argument("--venvs", type=Path, default=Path(".peers"))
+    parser.add_argument("--quick", action="store_true", help="mark the figures as a trial's")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--results", type=Path, help="write them there as JSON, for benchmarks.report")
     options = parser.parse_args()
     notes, video, fps = Console(stderr=True), str(options.video.absolute()), frame_rate(options.video)
-    surroundings, times = use_cores(options.threads), (str(options.warm), str(options.seconds))
+    surroundings, times = use_cores(options.threads), (str(options.warm), str(options.seconds), str(fps))
     contenders: dict[str, list[dict[str, Any]]] = {}
     left_out: dict[str, str] = {}
     for name in options.only or CONTENDERS:
 
         def attempt(streams: int, name: str = name) -> dict[str, Any]:
-            command = CONTENDERS[name](options.venvs.absolute(), times, [video] * streams)
-            figures = run(command, surroundings)
+            figures = run(CONTENDERS[name](options.venvs.absolute(), times, [video] * streams), surroundings)
             notes.print(f"{name}, {streams} streams: {shown(figures)}", highlight=False)
             return figures
 
@@ -134,7 +145,7 @@ def main() -> None:
         "left_out": left_out,
     }
     if options.results:
-        notes.print(f"written to {write(options.results, 'streams_held', figures)}")
+        notes.print(f"written to {write(options.results, 'streams_held', figures, options.quick)}")
     if options.json:
         sys.stdout.write(json.dumps(figures) + "\n")
         return

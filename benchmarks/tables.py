@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.peers import YARDSTICK
+from benchmarks.peers import YARDSTICK, against
 
 Figures = dict[str, Any]
 
@@ -164,21 +165,28 @@ def resolution(figures: Figures) -> str:
 def peers(figures: Figures) -> str:
     """Everybody on one video."""
     rows = figures["rows"]
-    yardstick = rows.get(YARDSTICK, {}).get("fps")
     lines = [
         (
             name,
             number(row["fps"]),
             f"{row['people_per_frame']:.1f}",
-            f"{row['fps'] / yardstick:.2f}" if yardstick else "-",
+            times(name, figures),
             f"{row['peak_mib']:.0f}",
         )
         for name, row in rows.items()
     ]
     return table(("", "fps", "people a frame", f"times {YARDSTICK}", "peak MiB"), lines) + (
         f"\n\nMedians of {figures['rounds']} interleaved rounds on {figures['frames']} frames of `{figures['video']}`, "
-        f"{figures['threads']} cores for each." + missing(figures)
+        f"in brackets the lowest and the highest, {figures['threads']} cores for each." + missing(figures)
     )
+
+
+def times(name: str, figures: Figures) -> str:
+    """How many times as fast as the yardstick, round by round."""
+    ratios = against(YARDSTICK, name, figures["runs"])
+    if not ratios:
+        return "-"
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def streams_held(figures: Figures) -> str:
@@ -188,7 +196,7 @@ def streams_held(figures: Figures) -> str:
         most = figures["held"][name]
         best = next((of for of in attempts if of["held"] and of["streams"] == most), None)
         after = attempts[-1]
-        why = "" if after["held"] else f"{after['dropped']} dropped, p95 {late(after)}"
+        why = "" if after["held"] else after.get("failed", f"{after['dropped']} dropped, p95 {late(after)}")
         rows.append((name, most, late(best) if best else "-", f"{best['peak_mib']:.0f}" if best else "-", why))
     return table(("", "streams held", "p95", "peak MiB", "one more"), rows) + missing(figures)
 

@@ -269,10 +269,11 @@ class Graph:
 
     def _record(self) -> None:
         while True:
+            working = self._deliverer.is_alive() and not self._abandoned.is_set()
             try:
-                item = self._to_record.get(timeout=TICK)
+                item = self._to_record.get(timeout=TICK) if working else self._to_record.get_nowait()
             except queue.Empty:
-                if self._abandoned.is_set() or not self._deliverer.is_alive():
+                if not working:
                     return
                 continue
             if isinstance(item, StreamInfo):

@@ -5,7 +5,7 @@ and counted. Ids and masks there are none.
 
 Runs in an environment that has rtmlib and nothing of ours.
 
-Usage: python rtmlib_streams.py WARM SECONDS DETECTOR.onnx POSE.onnx BACKEND EVERY SOURCE...
+Usage: python rtmlib_streams.py WARM SECONDS FPS DETECTOR.onnx POSE.onnx BACKEND EVERY SOURCE...
 """
 
 import sys
@@ -18,15 +18,14 @@ import numpy as np
 from rtmlib_people import People
 from watch import BACKLOG, STAGGER, Watch, show
 
-FPS = 10.0
-
 
 class Capture(threading.Thread):
     """Keeps the newest frames of a source and when they were due."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, fps: float) -> None:
         super().__init__(daemon=True)
         self._source = source
+        self._fps = fps
         self._is_file = "://" not in source
         self._lock = threading.Lock()
         self._waiting: deque[tuple[np.ndarray, float]] = deque(maxlen=BACKLOG)
@@ -41,7 +40,7 @@ class Capture(threading.Thread):
                 capture.release()
                 capture = cv2.VideoCapture(self._source)
                 continue
-            captured = start + number / FPS if self._is_file else time.time()
+            captured = start + number / self._fps if self._is_file else time.time()
             number += 1
             if self._is_file:
                 time.sleep(max(0.0, captured - time.time()))
@@ -58,10 +57,10 @@ class Capture(threading.Thread):
             return self._waiting.popleft() if self._waiting else None
 
 
-warm, seconds, detector, pose, backend, every, *sources = sys.argv[1:]
+warm, seconds, fps, detector, pose, backend, every, *sources = sys.argv[1:]
 people = People(detector, pose, backend, int(every))
 watch = Watch(len(sources), float(warm), float(seconds))
-captures = [Capture(source) for source in sources]
+captures = [Capture(source, float(fps)) for source in sources]
 for number, capture in enumerate(captures):
     threading.Timer(STAGGER * number, capture.start).start()
 end = time.time() + watch.limit

@@ -213,7 +213,7 @@ class EngineCache:
     def _prune(self, name: str) -> None:
         """Remove engines of this name that have not been asked for the longest, so that versions do not pile up."""
         places = self.folder.glob(f"{_stem(name)}-{16 * '[0-9a-f]'}/{SIDECAR}")
-        for old in [used.parent for used in sorted(places, key=lambda sidecar: sidecar.stat().st_mtime)[:-KEPT]]:
+        for old in [used.parent for used in sorted(places, key=_used)[:-KEPT]]:
             log.info("removing %s: %d newer engines are kept for the same network", old, KEPT)
             shutil.rmtree(old, ignore_errors=True)
 
@@ -251,12 +251,22 @@ def _build_in(place: Path, name: str, key: EngineKey, build: Build) -> Engine:
     return Engine(place, facts, fresh=True)
 
 
+def _used(sidecar: Path) -> float:
+    """When an engine was last asked for; one that another process has just removed counts as the oldest."""
+    try:
+        return sidecar.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def _read(place: Path) -> Record:
     try:
         fields = json.loads((place / SIDECAR).read_text(encoding="utf-8"))
         record = Record(**fields)
-        if not isinstance(record.key, dict) or record.size < 0:
-            raise ValueError("it does not say for what it was built")
+        if not (isinstance(record.key, dict) and isinstance(record.facts, dict)):
+            raise ValueError("it does not say for what it was built, or what was built")
+        if not record.files or record.size <= 0:
+            raise ValueError("it names no files")
     except OSError as error:
         raise _InvalidError(f"{SIDECAR} cannot be read ({error.strerror})") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:

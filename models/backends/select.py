@@ -167,7 +167,7 @@ class _Kitchen:
         if engine is not None:
             return str(engine.facts.get("calibrated", ""))
         for _, record in self._cache.records():
-            if isinstance(record, Record) and record.name == name:
+            if isinstance(record, Record) and record.name == name and record.key != key.values:
                 other = ", ".join(field for field in sorted(key.values) if record.key.get(field) != key.values[field])
                 log.warning(
                     "the int8 network of %s from %s is for another %s; 'peoplestream models calibrate' makes a new one",

@@ -64,6 +64,7 @@ class _Watch:
 
     Attributes:
         since_detection: frames; doubt: whether somebody was not recognised since.
+        outside: boxes [N, 4] of those whom it found outside of the region: their motion is no news.
     """
 
     epoch: int
@@ -74,6 +75,7 @@ class _Watch:
     flow: Flow = field(default_factory=Flow)
     since_detection: int = 0
     doubt: bool = False
+    outside: Float = field(default_factory=lambda: np.zeros((0, 4), np.float32))
 
 
 @dataclass(slots=True, eq=False)
@@ -167,7 +169,7 @@ class Attention:
         if followed is None or watch.doubt:
             return look
         may_wait = watch.since_detection < self._pace.detector or self._budget.limits(look.stream)
-        if may_wait and watch.motion.elsewhere(followed.boxes):
+        if may_wait and watch.motion.elsewhere(np.concatenate([followed.boxes, watch.outside])):
             self._metrics.count("detections for motion", look.stream)
             return look
         look.followed = followed
@@ -197,11 +199,13 @@ class Attention:
             self._metrics.count("detections", look.stream)
 
     def _of_interest(self, look: _Look, found: Boxes, stream: StreamConfig) -> Boxes:
-        """Those of whom the tracker will take notice, and who stand in the region: the others need no keypoints."""
-        frame = look.frame
-        heeded = look.watch.tracker.heeds(found.xyxy, found.scores, frame.captured_at)
-        heeded &= stands_in(found.xyxy, (frame.height, frame.width), stream.region)
-        return found.only(heeded.nonzero()[0])
+        """Those who stand in the region and of whom the tracker will take notice: the others need no keypoints."""
+        frame, watch = look.frame, look.watch
+        with self._metrics.timed("heed"):
+            within = stands_in(found.xyxy, (frame.height, frame.width), stream.region)
+            watch.outside = found.xyxy[~within]
+            heeded = within & watch.tracker.heeds(found.xyxy, found.scores, frame.captured_at)
+            return found.only(heeded.nonzero()[0])
 
     def _keypoints(self, looks: Sequence[_Look]) -> list[Float]:
         """Of everybody who was found, and of those who are followed and looked at again, in one batch."""
@@ -271,6 +275,9 @@ class Attention:
         if not self._perception.has_masks:
             return everyone
         chosen = [number for number, want in enumerate(wanted) if want]
+        for look, want in zip(looks, wanted, strict=True):
+            if not want:
+                look.watch.masks.forget()
         rows = self._mask_turns({number: looks[number] for number in chosen}, everyone)
         busy = [number for number in chosen if len(rows[number])]
         due = [everyone[number][rows[number]] for number in busy]

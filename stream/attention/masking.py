@@ -63,24 +63,34 @@ class MaskMemory:
     def due(self, people: People) -> tuple[npt.NDArray[np.intp], int]:
         """Rows of those whose mask is to be made now: who has none, and each frame an `every`th part, the oldest.
 
+        Nobody who is hidden: what is to be seen there is somebody else.
+
         Returns:
             Who has waited longest comes first; and how many of them have waited too long to be put off.
         """
-        ages = np.array([self._age(id_) for id_ in people.ids.tolist()], np.int64)
+        seen = (~people.hidden).nonzero()[0]
+        ages = np.array([self._age(id_) for id_ in people.ids[seen].tolist()], np.int64)
         late = ages >= PATIENCE * self._every
         if self._together:
-            rows = np.arange(len(people) if (ages >= self._every).any() else 0)
+            rows = seen if (ages >= self._every).any() else seen[:0]
             return rows, len(rows) if late.any() else 0
-        self._turns += len(people) / self._every
+        self._turns += len(seen) / self._every
         turns = max(int(self._turns + _ROUNDING), int((ages > self._every).sum()))
         self._turns = max(self._turns - turns, 0.0)
-        return np.argsort(-ages, kind="stable")[:turns], int(late.sum())
+        return seen[np.argsort(-ages, kind="stable")[:turns]], int(late.sum())
+
+    def forget(self) -> None:
+        """Nobody wants masks for now: by the next time all of them are old."""
+        self._made, self._turns = {}, 0.0
 
     def _age(self, id_: int) -> int:
         return 1 + (self._made[id_].age if id_ in self._made else self._every)
 
     def complete(self, people: People, rows: Sequence[int], masks: Sequence[AnyMask | None]) -> People:
-        """`people` with a mask each: those of `rows` have just been made, the others move with their person."""
+        """`people` with a mask each: those of `rows` have just been made, the others move with their person.
+
+        Whoever is hidden has none.
+        """
         centres = (people.boxes[:, :2] + people.boxes[:, 2:]) / 2
         ids = people.ids.tolist()
         made = dict(zip(rows, masks, strict=True))
@@ -95,8 +105,8 @@ class MaskMemory:
                 now = _Made(None, people.keypoints[row], centres[row], self._every + 1)
             self._made[id_] = now
         carried = (
-            self._made[id_].carried(points, centre, people.frame_size)
-            for id_, points, centre in zip(ids, people.keypoints, centres, strict=True)
+            None if hidden else self._made[id_].carried(points, centre, people.frame_size)
+            for id_, hidden, points, centre in zip(ids, people.hidden.tolist(), people.keypoints, centres, strict=True)
         )
         return replace(people, masks=tuple(carried))
 

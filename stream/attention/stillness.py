@@ -19,19 +19,24 @@ class Stillness:
 
     def __init__(self) -> None:
         self._places: dict[int, tuple[Int, Image]] = {}
+        self._shape: tuple[int, ...] = ()
 
     def of(self, image: Image, ids: Int) -> Bool:
-        """Who of `ids` [N] has not moved, bool [N]; whoever was never looked at has.
+        """Who of `ids` [N] has not moved, bool [N]; whoever was never looked at has, and so have all in a new size.
 
         Args:
             image: uint8 [H, W, 3], the newest.
         """
+        if image.shape != self._shape:
+            return np.zeros(len(ids), np.bool_)
         return np.array(
             [id_ in self._places and self._same(image, *self._places[id_]) for id_ in ids.tolist()], np.bool_
         )
 
     def looked(self, image: Image, people: People) -> None:
         """Take note of those of `people` who were looked at in this picture, and forget who is not among them."""
+        if image.shape != self._shape:
+            self._places, self._shape = {}, image.shape
         everybody = set(people.ids.tolist())
         self._places = {id_: place for id_, place in self._places.items() if id_ in everybody}
         height, width = image.shape[:2]

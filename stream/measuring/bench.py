@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -30,7 +31,7 @@ from stream.types import FrameResult, Mask, People
 from stream.wire import pack, unpack
 
 SAMPLE_EVERY = 8
-"""Of so many calls of a network one is kept, to be run again alone."""
+"""Of so many calls of a network one is kept, by chance, to be run again alone."""
 
 ROUNDS = 5
 """How often something is measured; the median counts."""
@@ -41,13 +42,14 @@ class Sampler:
 
     def __init__(self) -> None:
         self._calls: Counter[str] = Counter()
+        self._dice = random.Random(0)  # every eighth call might be that of a detection each time
         self._batches: defaultdict[str, list[Callable[[], tuple[Any, ...]]]] = defaultdict(list)
 
     def wrap(self, name: str, runner: TensorRunner, _inputs: tuple[Input, ...] = ()) -> TensorRunner:
         """`runner`, whose inputs are looked at on their way; see `models.build.Wrap`."""
 
         def sample(run: Callable[..., tuple[Any, ...]], inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-            if self._calls[name] % SAMPLE_EVERY == 0:
+            if not self._calls[name] or not self._dice.randrange(SAMPLE_EVERY):
                 self._batches[name].append(partial(run, *map(_copied, inputs)))
             self._calls[name] += 1
             return run(*inputs)

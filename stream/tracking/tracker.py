@@ -88,7 +88,7 @@ class Tracker:
             boxes: float32 [N, 4]. scores: float32 [N].
         """
         heeded: Bool = scores >= self._settings.high_score
-        if self._begins(time) or not len(self._tracks):
+        if heeded.all() or self._begins(time) or not len(self._tracks):
             return heeded
         state = self._tracks.state.copy()
         self._filter.predict(state, self._elapsed(time))

@@ -9,7 +9,7 @@ import pytest
 from benchmarks import peer_environments
 from benchmarks.measure import FailedError
 from benchmarks.peer_environments import UnavailableError, environment, yolo11n_pose
-from benchmarks.peers import compete
+from benchmarks.peers import against, compete
 from models.errors import WeightsError
 
 
@@ -65,6 +65,12 @@ def test_rounds_are_not_interleaved_or_a_failed_peer_is_run_again(monkeypatch: p
 
     monkeypatch.setattr("benchmarks.peers.run", run)
     figures, failed = compete({"A": ["a"], "B": ["b"], "C": ["c"]}, 2, {}, lambda _: None)
-    assert order == ["a", "b", "c", "a", "c"]
-    assert figures == {"A": [{"fps": 1.0}, {"fps": 4.0}], "C": [{"fps": 3.0}, {"fps": 5.0}]}
+    assert order == ["b", "c", "a", "c", "a"], "whoever comes last each time meets the warmest processor"
+    assert figures == {"A": [{"fps": 3.0}, {"fps": 5.0}], "C": [{"fps": 2.0}, {"fps": 4.0}]}
     assert failed == {"B": "b ended with 1"}
+
+
+def test_a_slow_round_of_the_machine_changes_the_ratio() -> None:
+    runs = {"A": [{"fps": 10.0}, {"fps": 5.0}], "B": [{"fps": 20.0}, {"fps": 10.0}]}
+    assert against("A", "B", runs) == [2.0, 2.0]
+    assert against("A", "gone", runs) == against("gone", "B", runs) == []

@@ -66,6 +66,10 @@ FIGURES: dict[str, dict[str, Any]] = {
             name: {"fps": fps, "people_per_frame": 5.9, "peak_mib": 300.0}
             for name, fps in (("rtmlib, OpenVINO", 20.0), ("`balanced`", 50.0))
         },
+        "runs": {
+            "rtmlib, OpenVINO": [{"fps": 20.0}, {"fps": 10.0}, {"fps": 25.0}],
+            "`balanced`": [{"fps": 50.0}, {"fps": 24.0}, {"fps": 65.0}],
+        },
         "rounds": 3,
         "frames": 200,
         "threads": 2,
@@ -82,7 +86,7 @@ FIGURES: dict[str, dict[str, Any]] = {
 
 
 def measured(name: str) -> dict[str, Any]:
-    about = {"machine": MACHINE, "measured": "2026-11-20", "command": "python -m benchmarks.run"}
+    about = {"quick": False, "machine": MACHINE, "measured": "2026-11-20", "command": "python -m benchmarks.run"}
     return about | {"figures": FIGURES[name]}
 
 
@@ -127,9 +131,18 @@ def test_a_peer_that_was_left_out_is_not_mentioned() -> None:
 
 
 def test_ratios_without_the_yardstick() -> None:
-    assert "| `balanced` | 50.0 | 5.9 | - | 300 |" in TABLES["peers"](
-        FIGURES["peers"] | {"rows": {"`balanced`": FIGURES["peers"]["rows"]["`balanced`"]}}
-    )
+    alone = {kind: {"`balanced`": FIGURES["peers"][kind]["`balanced`"]} for kind in ("rows", "runs")}
+    assert "| `balanced` | 50.0 | 5.9 | - | 300 |" in TABLES["peers"](FIGURES["peers"] | alone)
+
+
+def test_ratios_of_other_rounds() -> None:
+    assert "| `balanced` | 50.0 | 5.9 | 2.50 (2.40 to 2.60) | 300 |" in TABLES["peers"](FIGURES["peers"])
+
+
+def test_a_trial_passes_for_a_measurement() -> None:
+    page = "<!-- bench:decode -->\n<!-- end -->\n"
+    assert "trial" not in fill(page, {"decode": measured("decode")}, {})
+    assert "a trial: the figures say little" in fill(page, {"decode": measured("decode") | {"quick": True}}, {})
 
 
 def test_why_a_further_stream_was_not_held_is_kept_back() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.measure import FailedError
 from benchmarks.memory import each_further
 from benchmarks.streams_held import climb, held, most_held
 
@@ -41,6 +42,18 @@ def test_the_climb_goes_on_after_its_end() -> None:
     attempts = climb(attempt, fps=10, attempts=2, most=12)
     assert [of["streams"] for of in attempts] == [1, 2, 3, 3]
     assert most_held(attempts) == 2
+
+
+def test_whoever_breaks_down_under_too_many_streams_has_held_none() -> None:
+    def attempt(streams: int) -> dict[str, Any]:
+        if streams > 2:
+            raise FailedError("not all streams came")
+        return GOOD
+
+    attempts = climb(attempt, fps=10, attempts=2, most=12)
+    assert most_held(attempts) == 2 and attempts[-1]["failed"] == "not all streams came"
+    with pytest.raises(FailedError):
+        climb(lambda streams: attempt(streams + 2), fps=10, attempts=2, most=12)
 
 
 def test_nothing_held_is_an_error() -> None:

@@ -105,6 +105,14 @@ def forget_the_files(engine: Engine) -> None:
     edit_sidecar(engine, files={"engine.bin": 3})
 
 
+def name_no_files(engine: Engine) -> None:
+    edit_sidecar(engine, files={})
+
+
+def forget_the_facts(engine: Engine) -> None:
+    edit_sidecar(engine, facts=None)
+
+
 def forget_the_key(engine: Engine) -> None:
     edit_sidecar(engine, key=None)
 
@@ -123,6 +131,8 @@ def take_the_sidecar_of_another(engine: Engine) -> None:
         (truncate_the_sidecar, "engine.json is damaged"),
         (empty_the_sidecar, "engine.json is damaged"),
         (forget_the_files, "engine.json is damaged"),
+        (name_no_files, "engine.json is damaged"),
+        (forget_the_facts, "engine.json is damaged"),
         (forget_the_key, "engine.json is damaged"),
         (take_the_sidecar_of_another, "built for another device, precision"),
     ],
@@ -146,6 +156,13 @@ def test_an_engine_that_was_copied_from_another_machine_is_loaded(tmp_path: Path
     shutil.rmtree(ours)
     shutil.copytree(foreign.folder, ours)
     assert EngineCache(tmp_path / "ours").get("detector", KEY) is None
+
+
+def test_an_engine_that_another_process_removes_meanwhile_costs_the_new_one(tmp_path: Path) -> None:
+    gone = tmp_path / f"detector-{16 * '0'}"
+    gone.mkdir()
+    (gone / SIDECAR).symlink_to("nowhere")  # its name is found, but there is nothing to ask any more
+    assert built(tmp_path).folder.parent == tmp_path
 
 
 def test_engines_of_one_name_push_each_other_out(tmp_path: Path) -> None:

@@ -271,6 +271,55 @@ def test_keypoints_are_looked_at_outside_of_the_region(every: int) -> None:
     assert world.posed == [1] * 5
 
 
+def test_whoever_walks_outside_of_the_region_costs_a_detection_in_every_frame() -> None:
+    region = STREAM.model_copy(update={"region": ((0.0, 0.0), (0.4, 0.0), (0.4, 1.0), (0.0, 1.0))})
+    world = World((60, 0), (200, 1.5))
+    watch(world, attention(world, Pace(detector=40)), 40, region)
+    assert world.detections <= 6
+
+
+def test_masks_that_were_not_wanted_for_a_while_are_as_old_as_before() -> None:
+    world = World((60, 2))
+    look = attention(world, Pace(masks=12))
+    watch(world, look, 2)
+    watch(world, look, 20, STREAM.model_copy(update={"masks": False}))
+    watch(world, look, 1)
+    assert len(world.masked) == 2
+
+
+def test_keypoints_and_masks_that_the_detector_found_go_to_others() -> None:
+    """The first of three is too faint to count: the rows behind it move up."""
+    world = World((60, 0), (150, 0), (250, 0))
+    scores = np.array([0.4, 0.9, 0.9], np.float32)
+
+    def detector(images: Sequence[Image]) -> list[Boxes]:
+        boxes = world.boxes()
+        windows: list[Window | None] = [Window(np.ones((9, 9), np.bool_), (int(x1), 80)) for x1 in boxes[:, 0]]
+        return [Boxes(boxes, scores, world._poses(boxes), lambda: windows) for _ in images]
+
+    look = Attention(Perception(detector), Pace(), TrackConfig(), Metrics())
+    people = watch(world, look, 2)[-1]
+    assert people.ids.tolist() == [1, 2]
+    np.testing.assert_allclose(people.keypoints[:, :, 0].mean(axis=1), [150, 250], atol=1)
+    assert [mask.origin for mask in people.masks if mask] == [(135, 80), (235, 80)]
+
+
+def test_of_two_with_the_same_pose_one_remains_whom_the_tracker_ignores() -> None:
+    world = World((60, 0))
+
+    def detector(images: Sequence[Image]) -> list[Boxes]:
+        return [Boxes(np.repeat(world.boxes(), 2, axis=0), np.array([0.7, 0.6], np.float32)) for _ in images]
+
+    def pose(images: Sequence[Image], boxes: Sequence[Float]) -> list[Float]:
+        found = [world._poses(of) for of in boxes]
+        for of_image in found:
+            of_image[:, :, 2] = np.array([0.5, 0.9])[: len(of_image), None]  # the faint one has the better keypoints
+        return found
+
+    look = Attention(Perception(detector, pose, same_pose=0.9), Pace(), TrackConfig(), Metrics())
+    assert watch(world, look, 2)[-1].ids.tolist() == [1]
+
+
 def test_a_long_gap_is_bridged_by_carrying_on() -> None:
     world = World((60, 0))
     look = attention(world, Pace(detector=1000))

@@ -41,6 +41,23 @@ def test_a_moved_mask_reaches_out_of_the_frame(encode, way, origin, size) -> Non
     assert mask.decode(*SIZE).sum() == size[0] * size[1]
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_somebody_who_is_hidden_gets_the_mask_of_whoever_stands_there_now(together: bool) -> None:
+    memory, both = MaskMemory(1, together=together), people(10, 100)
+    memory.complete(both, [0, 1], [square(10), square(100)])
+    second = replace(both, predicted=np.array([False, True]))
+    rows, _ = memory.due(second)
+    assert rows.tolist() == [0]
+    assert memory.complete(second, [0], [square(10)]).masks == (square(10), None)
+
+
+def test_masks_from_before_a_pause_are_shown_after_it() -> None:
+    memory = MaskMemory(12)
+    memory.complete(people(10), [0], [square(10)])
+    memory.forget()
+    assert memory.due(people(10))[0].tolist() == [0]
+
+
 def test_a_mask_that_has_left_the_frame_is_an_error() -> None:
     gone = moved(square(10), np.array([-500, 0], np.float32), SIZE)
     assert gone.decode(*SIZE).sum() == 0

@@ -44,6 +44,16 @@ def test_a_slow_movement_is_never_seen_as_one() -> None:
     assert seen[0] and not seen[-1], "each frame was compared with the one before, not with the last look"
 
 
+def test_pictures_that_change_their_size_end_the_run_or_are_taken_for_the_same() -> None:
+    still, one = Stillness(), np.array([1], np.int64)
+    still.looked(picture(), people(1))
+    small = picture()[:40, :60]
+    assert not still.of(small, one).any()
+    still.looked(small, people(2))
+    still.looked(picture(), people(predicted=True))
+    assert not still.of(picture(), one).any()
+
+
 def test_a_stranger_counts_as_still() -> None:
     still = Stillness()
     still.looked(picture(), people(1))

@@ -193,9 +193,18 @@ def test_somebody_who_counts_is_not_heeded(seed: int) -> None:
 def test_an_empty_or_infinite_box_is_warned_of_before_its_keypoints_are_looked_at() -> None:
     tracker = Tracker(TrackConfig())
     _walk(tracker, 5)
-    boxes = np.array([[10, 10, 10, 10], [0, 0, np.inf, np.inf], [120, 300, 190, 500]], np.float32)
+    boxes = np.array([[10, 10, 10, 10], [np.inf] * 4, [0, 0, np.inf, np.inf], [120, 300, 190, 500]], np.float32)
     with np.errstate(all="raise"):
-        tracker.heeds(boxes, np.full(3, 0.3, np.float32), 0.5)
+        tracker.heeds(boxes, np.full(4, 0.3, np.float32), 0.5)
+
+
+def test_somebody_fast_is_looked_for_where_he_was() -> None:
+    tracker = Tracker(TrackConfig())
+    _walk(tracker, 8, speed=600.0)  # most of the width of a box from frame to frame
+    faint = people(person(100 + 600 * 0.8, 500), person(100 + 600 * 0.7, 500), score=0.4)
+    assert tracker.heeds(faint.boxes, faint.scores, 0.8).tolist() == [True, False]
+    expected = tracker.expected(0.8)
+    assert expected is not None and abs(expected.boxes[0, 0] - faint.boxes[0, 0]) < 20
 
 
 def test_frames_without_people_and_with_a_hundred_are_no_trouble() -> None:
