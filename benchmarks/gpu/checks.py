@@ -24,7 +24,8 @@ def checks() -> list[Check]:
         Check("processing", 60, no_gpu, _processing),
         _backend("tensorrt", "float16"),
         _backend("cuda", "float16"),
-        Check("pipeline", 240, no_gpu, _pipeline),
+        Check("pipeline", 150, no_gpu, _pipeline),
+        Check("pipeline of several processes", 180, no_gpu, _pipeline_of_several),
         *(
             _backend(backend, precision)
             for precision in PRECISIONS
@@ -93,6 +94,12 @@ def _processing(setting: Setting) -> Figures:
     from benchmarks.gpu.processing import on_gpu
 
     return on_gpu(setting)
+
+
+def _pipeline_of_several(setting: Setting) -> Figures:
+    from benchmarks.gpu.crew import pipeline_of_several
+
+    return pipeline_of_several(setting)
 
 
 def _pipeline(setting: Setting) -> Figures:

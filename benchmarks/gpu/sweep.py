@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.gpu.outcome import FailedError, Figures, Setting
@@ -34,30 +34,38 @@ ROWS = (32, 16, 8, 4, 2, 1)
 def pipeline(setting: Setting) -> Figures:
     """The most streams that are held, with p95 of the latency under the limit; and why the next number is not."""
     path = clip(setting.folder)
+    assembly = prepared(path)
+    return swept(lambda streams: step(path, assembly, streams), COUNTS, setting.latency_ms) | ways(assembly)
 
-    def prepared(_: str, runner: TensorRunner, inputs: tuple[Input, ...]) -> TensorRunner:
+
+def prepared(path: Path) -> Assembly:
+    """The default networks, each of which has seen all sizes of batches."""
+
+    def warmed(_: str, runner: TensorRunner, inputs: tuple[Input, ...]) -> TensorRunner:
         for rows in ROWS:
             runner(*probe(inputs, rows))
         return runner
 
-    return swept(path, assemble(_config(path, 1), Metrics(), wrap=prepared), COUNTS, setting.latency_ms)
+    return assemble(_config(path, 1), Metrics(), wrap=warmed)
 
 
-def swept(
-    path: Path,
-    assembly: Assembly,
-    counts: Sequence[int],
-    latency_ms: float,
-    seconds: tuple[float, float] = (WARM_UP, MEASURED),
-) -> Figures:
+def ways(assembly: Assembly) -> Figures:
+    """How the networks run."""
+    return {"networks": {role: f"{choice.backend}, {choice.precision}" for role, choice in assembly.choices.items()}}
+
+
+def swept(measure: Callable[[int], Figures], counts: Sequence[int], latency_ms: float) -> Figures:
     """The figures of each number of streams until one is not held.
+
+    Args:
+        measure: takes a number of streams, see `step`.
 
     Raises:
         FailedError: not even the first is.
     """
     steps: list[Figures] = []
     for count in counts:
-        steps.append(step(path, assembly, count, seconds))
+        steps.append(measure(count))
         if steps[-1]["delivered"] < HELD or steps[-1]["latency_ms_p95"] > latency_ms:
             break
     held = [of["streams"] for of in steps if of["delivered"] >= HELD and of["latency_ms_p95"] <= latency_ms]
@@ -66,7 +74,6 @@ def swept(
         "fps_of_each": FPS,
         "latency_limit_ms": latency_ms,
         "latency": "p95 from a decoded frame to its delivered result, of the worst stream",
-        "networks": {role: f"{choice.backend}, {choice.precision}" for role, choice in assembly.choices.items()},
         "steps": steps,
     }
     if not held:
@@ -74,8 +81,19 @@ def swept(
     return figures
 
 
-def step(path: Path, assembly: Assembly, streams: int, seconds: tuple[float, float]) -> Figures:
-    """So many streams at once, looped in real time, of which frames are dropped that come too late."""
+def step(
+    path: Path,
+    assembly: Assembly,
+    streams: int,
+    seconds: tuple[float, float] = (WARM_UP, MEASURED),
+    meet: Callable[[], object] = lambda: None,
+) -> Figures:
+    """So many streams at once, looped in real time, of which frames are dropped that come too late.
+
+    Args:
+        seconds: with every stream running until the measurement begins, and of the measurement.
+        meet: called once every stream runs, and after the measurement: others may have to be waited for.
+    """
     before: dict[str, int] = {}
     after: dict[str, int] = {}
     moments: list[float] = []  # every stream runs; the measurement begins; it is over
@@ -84,7 +102,9 @@ def step(path: Path, assembly: Assembly, streams: int, seconds: tuple[float, flo
         def look() -> None:
             now, states = time.monotonic(), running.streams
             if not moments:
-                moments.extend([now] if all(state.delivered for state in states.values()) else [])
+                if all(state.delivered for state in states.values()):
+                    meet()
+                    moments.append(time.monotonic())
             elif not before and now - moments[0] >= seconds[0]:
                 before.update({id_: state.delivered for id_, state in states.items()})
                 for state in states.values():
@@ -93,6 +113,7 @@ def step(path: Path, assembly: Assembly, streams: int, seconds: tuple[float, flo
             elif before and not after and now - moments[1] >= seconds[1]:
                 after.update({id_: state.delivered for id_, state in states.items()})
                 moments.append(now)
+                meet()
                 running.stop()
 
         summary = running.run(sum(seconds) + START, on_tick=look)

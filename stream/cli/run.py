@@ -59,7 +59,7 @@ def run(
     ] = False,
     gpus: Annotated[
         str | None,
-        typer.Option(metavar="LIST", help="Share the streams among these GPUs, such as 0,1: a process for each."),
+        typer.Option(metavar="LIST", help="Share the streams among these GPUs, such as 0,1: a process for each; 0,0: two on one."),
     ] = None,
     part: Annotated[
         str | None,
@@ -90,7 +90,7 @@ def run(
             "no stream to watch: name one with --source URI, or list `streams` in a configuration file", ExitCode.USAGE
         )
     flags = context.find_root().params
-    console = Console(stderr=True, quiet=flags.get("quiet", False))
+    console = Console(stderr=True, quiet=flags.get("quiet", False) or flags.get("log_json", False))
     if gpus is not None:
         same = [
             *([] if config is None else [str(config)]),

@@ -20,6 +20,7 @@ from typing import IO, Any
 
 from rich.console import Console
 
+from models.backends.nvidia import has_driver
 from stream.cli.errors import CommandError, ExitCode
 from stream.config import Config
 from stream.sharding import shard
@@ -99,6 +100,8 @@ def run_on_gpus(
             "there is nothing to do for GPU %s: more of them than streams", ", ".join(chosen[len(config.streams) :])
         )
         chosen = chosen[: len(config.streams)]
+    if not has_driver():
+        log.warning("this machine has no NVIDIA driver: the %d workers share the processor", len(chosen))
     for index in range(len(chosen)):
         shard(config, index, len(chosen))  # says what is wrong before anything is started
     summaries = run_workers(chosen, arguments, options)

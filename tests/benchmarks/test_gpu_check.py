@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import av
@@ -19,12 +19,13 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.gpu import ceilings, networks, processing, sweep, video
+from benchmarks.gpu import ceilings, crew, networks, processing, sweep, video
 from benchmarks.gpu.outcome import Check, FailedError, Figures, Outcome, Setting
 from benchmarks.gpu.supervise import ROOT, attempt, supervised, write
 from models.backends import CompileSpec, Input, Source
 from models.backends.cuda import on_device
 from models.tasks import Boxes, Float, Image
+from stream.assembly import Assembly
 from tests.stream.graphs import Walker, assembly
 
 CPU = torch.device("cpu")
@@ -44,7 +45,7 @@ def test_a_machine_without_a_gpu_makes_it_fail_or_gives_no_reason(tmp_path: Path
     report = json.loads(out.read_text())
     assert report["counts"] == {"pass": 0, "fail": 0, "unavailable": len(report["checks"])}
     reasons = {check["name"]: check["reason"] for check in report["checks"]}
-    assert len(reasons) == 14
+    assert len(reasons) == 15
     assert "no nvidia-smi" in reasons.pop("environment")
     assert "this machine has no NVIDIA driver" in reasons.pop("nvdec")
     assert set(reasons.values()) == {"this machine has no NVIDIA driver"}
@@ -161,8 +162,12 @@ def test_a_decoder_on_the_processor_is_taken_for_one_on_the_gpu(clip: Path) -> N
         video.compare(clip)
 
 
+def measuring(clip: Path, networks: Assembly, seconds: tuple[float, float]) -> Callable[[int], Figures]:
+    return lambda streams: sweep.step(clip, networks, streams, seconds)
+
+
 def test_streams_that_are_held_are_not(clip: Path) -> None:
-    figures = sweep.swept(clip, assembly(), (1, 2), 1000.0, (0.5, 1.0))
+    figures = sweep.swept(measuring(clip, assembly(), (0.5, 1.0)), (1, 2), 1000.0)
     assert figures["streams_held"] == 2 and [of["streams"] for of in figures["steps"]] == [1, 2]
     assert figures["steps"][1]["people_per_frame"] == 1 and figures["steps"][1]["fps"] > 45
 
@@ -172,7 +177,7 @@ def test_streams_that_are_not_held_are(clip: Path) -> None:
         time.sleep(0.2)
 
     with pytest.raises(FailedError, match="not even 1 stream") as failure:
-        sweep.swept(clip, assembly(slow), (1, 2), 1000.0, (0.5, 1.0))
+        sweep.swept(measuring(clip, assembly(slow), (0.5, 1.0)), (1, 2), 1000.0)
     assert len(failure.value.figures["steps"]) == 1 and failure.value.figures["steps"][0]["delivered"] < 0.9
 
 
@@ -182,7 +187,7 @@ def test_the_start_of_the_streams_counts_as_a_part_of_the_measurement(clip: Path
     def starting(_: Sequence[Image]) -> None:
         time.sleep(slow.pop(0) if slow else 0.0)
 
-    figures = sweep.swept(clip, assembly(starting), (2,), 500.0, (0.3, 1.0))
+    figures = sweep.swept(measuring(clip, assembly(starting), (0.3, 1.0)), (2,), 500.0)
     assert figures["streams_held"] == 2 and figures["steps"][0]["latency_ms_p95"] < 500
 
 
@@ -195,8 +200,26 @@ def test_streams_that_do_not_all_start_cost_the_figures_of_those_that_did(
         time.sleep(0.5)
 
     with pytest.raises(FailedError, match="not even 2 stream") as failure:
-        sweep.swept(clip, assembly(stuck), (2,), 1000.0, (0.1, 0.1))
+        sweep.swept(measuring(clip, assembly(stuck), (0.1, 0.1)), (2,), 1000.0)
     assert failure.value.figures["steps"][0]["reason"] == "not every stream was running after 0.1 seconds"
+
+
+def test_processes_that_share_a_gpu_are_not_measured_at_the_same_time(clip: Path) -> None:
+    with crew.crew(clip, assembly, 2, (0.5, 1.0)) as (measure, networks):
+        figures = [measure(streams) for streams in (2, 3)]
+    assert networks == {"networks": {}}
+    assert [[part["streams"] for part in of["of_each_worker"]] for of in figures] == [[1, 1], [2, 1]]
+    assert all(of["delivered"] > 0.9 and of["latency_ms_p95"] > 0 for of in figures)
+    assert figures[1]["fps"] > 70
+
+
+def broken() -> Assembly:
+    raise RuntimeError("no networks here")
+
+
+def test_a_process_that_fails_is_waited_for(clip: Path) -> None:
+    with pytest.raises(FailedError, match="RuntimeError: no networks here"), crew.crew(clip, broken, 2):
+        raise AssertionError("the networks are not there")
 
 
 def test_the_speed_of_a_network_on_a_device_is_not_measured() -> None:

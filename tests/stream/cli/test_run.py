@@ -31,3 +31,9 @@ def test_a_quiet_run_talks_or_another_one_is_quiet() -> None:
 
 def test_a_quiet_run_does_not_print_the_summary_that_was_asked_for() -> None:
     assert json.loads(run("--quiet", after=("--json",)).stdout)["frames"] == 5
+
+
+def test_a_collector_of_log_lines_meets_a_table() -> None:
+    ran = run("--log-json")
+    assert ran.exit_code == 0 and ran.stdout == ""
+    assert all("message" in json.loads(line) for line in ran.stderr.splitlines())
