@@ -16,6 +16,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.arguments import count
 from stream.config import TrackConfig
 from stream.measuring.bench import Crowd
 from stream.tracking import KeypointSmoother, Tracker
@@ -50,8 +51,8 @@ def once(people: int) -> np.ndarray:
 def main() -> None:
     """Prints the table, or with --json the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--people", type=int, action="append", help="in a frame (default: 6, 12 and 100)")
-    parser.add_argument("--rounds", type=int, default=10, help="default: 10")
+    parser.add_argument("--people", type=count, action="append", help="in a frame (default: 6, 12 and 100)")
+    parser.add_argument("--rounds", type=count, default=10, help="default: 10")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
     figures = {}

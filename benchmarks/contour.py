@@ -1,6 +1,6 @@
 """Milliseconds of a person's contour mask, by the height of the person.
 
-Usage: python benchmarks/contour.py [--json]
+Usage: python -m benchmarks.contour [--json]
 
 The people are made: a standing figure, before blots of random colours so that there are edges everywhere. It is the
 processor time of one thread, so that others on the machine do not count.

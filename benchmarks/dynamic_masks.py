@@ -1,6 +1,6 @@
 """Milliseconds of a person's mask from RTMDet-Ins's prototypes, in the person's window and over the whole frame.
 
-Usage: python benchmarks/dynamic_masks.py [--json]
+Usage: python -m benchmarks.dynamic_masks [--json]
 
 Prototypes, kernels and places are random: the work does not depend on them. It is the processor time of one thread, so
 that others on the machine do not count.

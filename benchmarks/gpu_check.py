@@ -1,6 +1,6 @@
 """Everything that is claimed of an NVIDIA GPU, checked on one: a single command, under ten minutes, one JSON file.
 
-Usage: python -m benchmarks.gpu_check [--out FILE.json] [--weights FOLDER] [--images FOLDER] [--latency-ms 150]
+Usage: python -m benchmarks.gpu_check [--out out/gpu_check.json] [--weights FOLDER] [--images FOLDER] [--latency-ms 150]
            [--minutes 9.5] [--only NAME]...
 
 It needs no network. Weights are those of the cache, or of FOLDER, which is laid out as the cache is (`peoplestream
@@ -28,6 +28,7 @@ from typing import Any
 
 from rich.console import Console
 
+from benchmarks.arguments import existing_folder, explained, positive, writable_file
 from benchmarks.gpu.checks import checks
 from benchmarks.gpu.outcome import Outcome, Setting
 from benchmarks.gpu.supervise import attempt, supervised, write
@@ -37,20 +38,16 @@ from models.weights import CACHE_VARIABLE
 COLOURS = {"pass": "green", "fail": "red", "unavailable": "yellow"}
 
 
-def main(arguments: list[str] | None = None) -> int:
+@explained
+def main() -> int:
     """Run the checks; returns the exit code."""
-    given = _parser().parse_args(arguments)
+    given = _parser().parse_args()
     if given.weights is not None:
         os.environ[CACHE_VARIABLE] = str(given.weights.absolute())
     wanted = [check for check in checks() if not given.only or check.name in given.only]
-    if given.answer is not None:
-        setting = Setting(given.folder, given.images, given.latency_ms)
-        write(attempt(wanted[0], setting), given.answer)
+    if given.folder is not None:
+        write(attempt(wanted[0], Setting(given.folder, given.images, given.latency_ms)), given.out)
         return 0
-    if len(wanted) < len(given.only):
-        names = ", ".join(check.name for check in checks())
-        print(f"there is no such check; there are: {names}", file=sys.stderr)  # noqa: T201
-        return 2
     began, when = time.monotonic(), datetime.now(UTC)
     outcomes: list[Outcome] = []
     console = Console(highlight=False)
@@ -61,7 +58,6 @@ def main(arguments: list[str] | None = None) -> int:
             outcomes.append(supervised(check, program, answer, 60 * given.minutes - (time.monotonic() - began)))
             _show(console, outcomes[-1])
     report = _report(outcomes, when, time.monotonic() - began)
-    given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps(report, indent=1) + "\n")
     console.print(f"{report['counts']}; wrote {given.out}")
     return 1 if report["counts"]["fail"] else 0
@@ -69,20 +65,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gpu_check", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("gpu_check.json"), help="where the JSON goes")
-    parser.add_argument("--weights", type=Path, help="a cache to take the weights from")
-    parser.add_argument("--images", type=Path, help="photographs of people for parity; without: drawn ones")
-    parser.add_argument("--latency-ms", type=float, default=150.0, help="limit of the p95 in the sweep")
-    parser.add_argument("--minutes", type=float, default=9.5, help="for all checks together")
-    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="this check alone")
-    parser.add_argument("--answer", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, default=Path(), help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=writable_file, default="out/gpu_check.json", help="where the JSON goes")
+    parser.add_argument("--weights", type=existing_folder, help="a cache to take the weights from")
+    parser.add_argument("--images", type=existing_folder, help="photographs of people for parity; without: drawn ones")
+    parser.add_argument("--latency-ms", type=positive, default=150.0, help="limit of the p95 in the sweep")
+    parser.add_argument("--minutes", type=positive, default=9.5, help="for all checks together")
+    names = [check.name for check in checks()]
+    parser.add_argument("--only", action="append", choices=names, metavar="NAME", help="this check alone")
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)  # given to the process of a single check
     return parser
 
 
 def _program(name: str, answer: Path, folder: Path, given: argparse.Namespace) -> list[str]:
     """The arguments of a Python that runs one check."""
-    own = ["-m", "benchmarks.gpu_check", "--only", name, "--answer", str(answer), "--folder", str(folder)]
+    own = ["-m", "benchmarks.gpu_check", "--only", name, "--out", str(answer), "--folder", str(folder)]
     images = [] if given.images is None else ["--images", str(given.images.absolute())]
     return [*own, *images, "--latency-ms", str(given.latency_ms)]
 

@@ -14,6 +14,7 @@ import sys
 
 import torch
 
+from benchmarks.arguments import explained, network
 from benchmarks.rtx_check import made
 from models.backends import CompileSpec, Precision
 from models.backends.cuda import on_device
@@ -27,15 +28,14 @@ from models.zoo import ModelEntry, load_zoo
 HALF: tuple[Precision, ...] = ("float16", "bfloat16")
 
 
+@explained
 def main() -> None:
     """Print one line per network and precision."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME")
-    names = parser.parse_args().names
-    zoo = load_zoo()
-    entries = [zoo.entry(name) for name in names] or [of for of in zoo.defaults if isinstance(of, ModelEntry)]
-    for entry in entries:
-        for part, source in made(Weights(entry, fetch(entry))).items():
+    parser.add_argument("networks", nargs="*", type=network, metavar="NAME")
+    networks = parser.parse_args().networks or [of for of in load_zoo().defaults if isinstance(of, ModelEntry)]
+    for weights in [Weights(entry, fetch(entry)) for entry in networks]:
+        for part, source in made(weights).items():
             pictures = probe(source.inputs)
             reference = TorchBackend().compile(source.network, CompileSpec(source.inputs, "float32", cores()))
             for precision in HALF:
@@ -43,7 +43,7 @@ def main() -> None:
                 lowered = on_device(source.network, spec, torch.device("cpu"), "processor")
                 verdict = compared(lowered, reference, pictures, source.judge)
                 finding = verdict.objection or ("no objection" if source.judge else "nobody judges it")
-                title = f"{entry.name}/{part}" if part else entry.name
+                title = f"{weights.entry.name}/{part}" if part else weights.entry.name
                 sys.stdout.write(f"{title:<28} {precision:<9} {verdict.error:.2g}  {finding}\n")
 
 

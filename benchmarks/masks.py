@@ -1,6 +1,6 @@
 """Bytes and microseconds of a person's mask, by the height of the person.
 
-Usage: python benchmarks/masks.py SOURCE... [--set KEY=VALUE]... [--json]
+Usage: python -m benchmarks.masks SOURCE... [--set KEY=VALUE]... [--json]
 
 SOURCE is whatever `peoplestream run` watches: a video, a folder of images. Everybody counts of whom the detector is
 sure (`track.high_score`), as if no frame had one before it. Bytes are those that the mask adds to a message.
@@ -20,7 +20,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.arguments import explained
+from benchmarks.measure import FailedError
 from stream import Pipeline, load_config
+from stream.cli.running import check
+from stream.sources.opening import open_source
 from stream.types import FrameResult
 from stream.wire import pack
 
@@ -81,6 +85,7 @@ def summarise(rows: list[tuple[float, int, float, float]]) -> list[dict[str, Any
     return entries
 
 
+@explained
 def main() -> None:
     """Run the sources and print the table."""
     parser = argparse.ArgumentParser(description="Bytes and microseconds of a person's mask.")
@@ -90,9 +95,13 @@ def main() -> None:
     options = parser.parse_args()
     results: list[FrameResult] = []
     config = load_config(sources=options.sources, overrides=["track.confirm_frames=1", *options.overrides])
+    for stream in config.streams:
+        open_source(stream, config.decode).close()  # one that cannot be opened is told before anything runs
     with Pipeline(config, on_result=results.append) as pipeline:
-        pipeline.run()
+        check(pipeline.run())
     entries = summarise([row for result in results for row in measure(result)])
+    if not entries:
+        raise FailedError("nobody had a mask in any frame: there is nothing to measure")
     console = Console()
     if options.json:
         console.print_json(json.dumps(entries))

@@ -24,6 +24,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.arguments import add_contest, counts, explained, positive
 from benchmarks.measure import CHAINS, FailedError, run, use_cores, write
 from benchmarks.peer_environments import UnavailableError
 from benchmarks.streams_held import CONTENDERS, ours
@@ -54,8 +55,10 @@ def camera(video: Path) -> Iterator[str]:
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        if not select.select([process.stdout], [], [], CAMERA_START)[0] or process.stdout.readline() != "ready\n":
+        if not select.select([process.stdout], [], [], CAMERA_START)[0]:
             raise FailedError(f"the camera was not ready within {CAMERA_START:.0f} s")
+        if process.stdout.readline() != "ready\n":
+            raise FailedError("the camera has ended before it was ready, for the reason above")
         yield f"rtsp://127.0.0.1:{port}/cam"
     finally:
         process.kill()
@@ -71,21 +74,15 @@ def each_further(rows: Sequence[dict[str, Any]]) -> float | None:
     return grown / int(last["streams"] - first["streams"])
 
 
+@explained
 def main() -> None:
     """Measure, and show or write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("video", type=Path)
-    parser.add_argument("--streams", default="1,2,4,8")
-    parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--threads", type=int, default=2, help="cores for each of them")
-    parser.add_argument("--only", action="append", choices=MEASURED, help="this one; may be given several times")
-    parser.add_argument("--venvs", type=Path, default=Path(".peers"))
-    parser.add_argument("--quick", action="store_true", help="mark the figures as a trial's")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--results", type=Path, help="write them there as JSON, for benchmarks.report")
+    add_contest(parser, MEASURED)
+    parser.add_argument("--streams", type=counts, default="1,2,4,8")
+    parser.add_argument("--seconds", type=positive, default=10.0)
     options = parser.parse_args()
     notes, video = Console(stderr=True), options.video.absolute()
-    counts = [int(count) for count in options.streams.split(",")]
     surroundings, times = use_cores(options.threads), (WARM, str(options.seconds))
     rows: dict[str, dict[str, list[dict[str, Any]]]] = {}
     left_out: dict[str, str] = {}
@@ -94,7 +91,7 @@ def main() -> None:
             try:
                 run(MEASURED[name](options.venvs.absolute(), ("0", "1"), [str(video)]), surroundings)
                 for kind, source in (("file", str(video)), ("camera", address)):
-                    for count in counts:
+                    for count in options.streams:
                         command = MEASURED[name](options.venvs.absolute(), times, [source] * count)
                         figures = run(command, surroundings, look_every=0.25) | {"streams": count}
                         rows.setdefault(name, {}).setdefault(kind, []).append(figures)
@@ -102,6 +99,8 @@ def main() -> None:
             except (UnavailableError, FailedError) as error:
                 left_out[name] = str(error)
                 notes.print(f"{name} is left out: {error}", style="yellow")
+    if not rows:
+        raise FailedError("all were left out, for the reasons above")
     figures = {
         "video": options.video.name,
         "threads": options.threads,
@@ -116,7 +115,7 @@ def main() -> None:
     if options.json:
         sys.stdout.write(json.dumps(figures) + "\n")
         return
-    table = Table("", "", *options.streams.split(","), "each further", box=None, header_style="dim")
+    table = Table("", "", *map(str, options.streams), "each further", box=None, header_style="dim")
     for name, kinds in rows.items():
         for kind, of in kinds.items():
             slope = each_further(of)

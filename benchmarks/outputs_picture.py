@@ -1,6 +1,6 @@
 """Makes one sheet with every kind of output on a frame: boxes and ids, keypoints, and the masks of each mask network.
 
-Usage: python benchmarks/outputs_picture.py SOURCE [--seconds 0] [--out out/outputs.png]
+Usage: python -m benchmarks.outputs_picture SOURCE [--seconds 0] [--out out/outputs.png]
 
 SOURCE is an image or a video, of which the frame at `--seconds` is taken. The mask networks are those whose weights are
 on this machine; `peoplestream models pull NAME` brings another.
@@ -12,12 +12,12 @@ import argparse
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 from rich.console import Console
 
+from benchmarks.arguments import explained, not_negative, picture_file
 from models.build import Builder, Execution
 from models.weights import cached
 from models.zoo import load_zoo
@@ -125,12 +125,13 @@ def _around(people: People) -> tuple[int, int, int, int]:
     return left, top, right, bottom
 
 
+@explained
 def main() -> None:
     """Run the networks on the frame and write the sheet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", help="an image or a video")
-    parser.add_argument("--seconds", type=float, default=0.0, help="where in the video")
-    parser.add_argument("--out", type=Path, default=Path("out/outputs.png"))
+    parser.add_argument("--seconds", type=not_negative, default=0.0, help="where in the video")
+    parser.add_argument("--out", type=picture_file, default="out/outputs.png")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     config = load_config(overrides=[f"detector.score={SCORE}", "masks.model=null"], sources=[arguments.source])

@@ -1,6 +1,6 @@
 """Makes the picture of the README: the test pattern through the real networks, with the results drawn in.
 
-Usage: python benchmarks/overlay_picture.py [--out docs/overlay.png]
+Usage: python -m benchmarks.overlay_picture [--out docs/overlay.png]
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from rich.console import Console
 
+from benchmarks.arguments import explained, picture_file
 from stream import Pipeline, load_config
 from stream.sinks import Trails, draw
 from stream.types import FrameResult, Image, People, StreamInfo
@@ -61,10 +62,11 @@ def smallest_gap(people: People) -> float:
     return min(float(right[0] - left[2]) for left, right in pairwise(boxes))
 
 
+@explained
 def main() -> None:
     """Run the pattern and write the picture."""
     parser = argparse.ArgumentParser(description="Make the picture of the README.")
-    parser.add_argument("--out", type=Path, default=Path("docs/overlay.png"))
+    parser.add_argument("--out", type=picture_file, default="docs/overlay.png")
     out = parser.parse_args().out
     apart = Apart()
     with Pipeline(load_config(sources=[SOURCE]), sinks=[apart]) as pipeline:

@@ -64,6 +64,8 @@ def environment(peer: str, folder: Path) -> Path:
         venv.create(home, with_pip=True)
         command: list[str | Path] = [python, "-m", "pip", "install", "--quiet", *PACKAGES[peer]]
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=LIMIT)
+    except OSError as error:
+        raise UnavailableError(f"its environment cannot be made: {error}; name a folder with --venvs") from None
     except subprocess.TimeoutExpired:
         raise UnavailableError(f"pip was not done in {LIMIT:.0f} s with {' '.join(PACKAGES[peer])}") from None
     except subprocess.CalledProcessError as error:

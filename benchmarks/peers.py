@@ -21,6 +21,7 @@ import argparse
 import json
 import statistics
 import sys
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.arguments import add_contest, count, existing_file, explained
 from benchmarks.measure import CHAINS, CONFIGS, FailedError, medians, run, use_cores, write
 from benchmarks.peer_environments import UnavailableError, environment, yolo11n_pose
 from models.backends.openvino import OpenVINOBackend
@@ -128,8 +130,8 @@ def compete(
     figures: dict[str, list[dict[str, Any]]] = {name: [] for name in commands}
     left_out: dict[str, str] = {}
     for number in range(1, rounds + 1):
-        names = list(commands)
-        turned = names[number % len(names) :] + names[: number % len(names)]
+        turned = deque(commands)
+        turned.rotate(-number)
         for name in [name for name in turned if name not in left_out]:
             tell(f"round {number} of {rounds}: {name}")
             try:
@@ -139,19 +141,14 @@ def compete(
     return {name: runs for name, runs in figures.items() if name not in left_out}, left_out
 
 
+@explained
 def main() -> None:
     """Run everybody, and show or write the medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("video", type=Path)
-    parser.add_argument("--frames", type=int, default=200, help="frames that count, after 5 that warm up")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2, help="cores for each of them")
-    parser.add_argument("--only", action="append", choices=CONTENDERS, help="this one; may be given several times")
-    parser.add_argument("--venvs", type=Path, default=Path(".peers"))
-    parser.add_argument("--ultralytics-weights", type=Path, help="yolo11n-pose.pt; fetched where it is not given")
-    parser.add_argument("--quick", action="store_true", help="mark the figures as a trial's")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--results", type=Path, help="write them there as JSON, for benchmarks.report")
+    add_contest(parser, CONTENDERS)
+    parser.add_argument("--frames", type=count, default=200, help="frames that count, after 5 that warm up")
+    parser.add_argument("--rounds", type=count, default=3)
+    parser.add_argument("--ultralytics-weights", type=existing_file, help="yolo11n-pose.pt; without: fetched")
     options = parser.parse_args()
     notes = Console(stderr=True)
     runner = Runner(options.video.absolute(), options.frames, options.venvs.absolute(), options.ultralytics_weights)
@@ -171,6 +168,8 @@ def main() -> None:
     left_out = missing | failed | later
     for name, reason in left_out.items():
         notes.print(f"{name} is left out: {reason}", style="yellow")
+    if not runs:
+        raise FailedError("all were left out, for the reasons above")
     figures = {
         "video": options.video.name,
         "frames": options.frames,

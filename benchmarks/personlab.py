@@ -23,6 +23,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.arguments import count
 from models.joint.decoding import Maps, confidence, hough, peaks
 from models.joint.grouping import group
 from models.joint.masks import label
@@ -63,9 +64,9 @@ def steps(maps: Maps, stopwatch: Stopwatch) -> int:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--people", type=int, default=10)
-    parser.add_argument("--stride", type=int, default=16, choices=(8, 16))
-    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--people", type=count, default=10)
+    parser.add_argument("--stride", type=count, default=16, choices=(8, 16))
+    parser.add_argument("--rounds", type=count, default=30)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)

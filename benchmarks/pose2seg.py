@@ -1,6 +1,6 @@
 """What Pose2Seg costs a person beside its two networks, milliseconds of one core.
 
-Usage: python benchmarks/pose2seg.py [--people 10] [--json]
+Usage: python -m benchmarks.pose2seg [--people 10] [--json]
 
 People stand about in a frame of 1920 x 1080 and are drawn at random, the same at every run. Their features are random
 too: what they are makes no difference to the time. No weights are needed.
@@ -19,6 +19,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.arguments import count
 from models.segment.affine_align import FEATURES, SQUARE, align, sample
 from models.segment.pose2seg import CHANNELS
 from models.segment.pose2seg_task import paste
@@ -88,7 +89,7 @@ def measure(count: int) -> dict[str, float]:
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description="Milliseconds a person of Pose2Seg beside its networks.")
-    parser.add_argument("--people", type=int, default=10)
+    parser.add_argument("--people", type=count, default=10)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)

@@ -13,11 +13,11 @@ import argparse
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 from rich.console import Console
 
 from benchmarks import plots
+from benchmarks.arguments import existing_file, existing_folder, explained, writable_file
 from benchmarks.measure import ROOT, slug
 from benchmarks.tables import TABLES, Figures
 from models.machine import machine
@@ -56,13 +56,14 @@ def fill(page: str, results: Mapping[str, Figures], plotted: Mapping[str, str]) 
     return PLACE.sub(filled, page)
 
 
+@explained
 def main() -> None:
     """Read, plot, fill in."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results")
+    parser.add_argument("--results", type=existing_folder, default=ROOT / "benchmarks" / "results")
     parser.add_argument("--machine", default=slug(machine()), help="folder in there")
-    parser.add_argument("--page", type=Path, default=PAGE, help="with the places of the tables")
-    parser.add_argument("--to", type=Path, help="where to write it instead")
+    parser.add_argument("--page", type=existing_file, default=PAGE, help="with the places of the tables")
+    parser.add_argument("--to", type=writable_file, help="where to write it instead")
     options = parser.parse_args()
     files = sorted((options.results / options.machine).glob("*.json"))
     if not files:
@@ -75,7 +76,11 @@ def main() -> None:
     for name in plots.PLOTS.keys() & results.keys():
         plots.draw(name, results[name]["figures"], folder / f"{name}.svg")
         plotted[name] = f"plots/{name}.svg"
-    target.write_text(fill(options.page.read_text(encoding="utf-8"), results, plotted), encoding="utf-8")
+    try:
+        page = fill(options.page.read_text(encoding="utf-8"), results, plotted)
+    except ValueError as error:
+        parser.error(f"{options.page}: {error}")
+    target.write_text(page, encoding="utf-8")
     Console(stderr=True).print(f"{target} has the tables {', '.join(results)}", highlight=False)
 
 

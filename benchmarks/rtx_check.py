@@ -18,11 +18,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from typing import Any, get_args
 from unittest.mock import patch
 
 import torch
 
+from benchmarks.arguments import explained, network
+from benchmarks.measure import FailedError
 from models.backends import BackendUnavailableError, CompileSpec, Precision, Source
 from models.backends.tensorrt import build_engine, exported
 from models.build import DETECTORS, MASKS, POSES, builder_of
@@ -59,15 +62,17 @@ def _nothing(*_: Any) -> tuple[Any, ...]:
     return ()
 
 
+@explained
 def main() -> int:
     """Print the table; 1 where something was refused."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("networks", nargs="*", type=network, metavar="NAME")
     parser.add_argument("--precision", choices=get_args(Precision), default="float16")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    zoo = load_zoo()
-    entries = [zoo.entry(name) for name in arguments.names] or [of for of in zoo.defaults if isinstance(of, ModelEntry)]
+    if find_spec("torch_tensorrt") is None:
+        raise FailedError("torch_tensorrt is not installed here: `make rtx-check` makes an environment that has it")
+    entries = arguments.networks or [of for of in load_zoo().defaults if isinstance(of, ModelEntry)]
     logging.disable(logging.CRITICAL)  # torch_tensorrt logs whole graphs
     rows = []
     with _as_if_there_were_a_gpu():

@@ -8,7 +8,8 @@ Usage: python -m benchmarks.run [NAME]... [--peers] [--quick] [--results FOLDER]
     people, streams, resolution              how the cost grows
     peers, streams_held, memory, trackers    beside others, which `--peers` adds: it installs them, and takes long
 
-`--quick` measures a little of everything, to see that it works: its figures are good for nothing else.
+The figures go to `benchmarks/results`, unless `--results` names another folder. `--quick` measures a little of
+everything, to see that it works: such figures are good for nothing else, and go to `out/bench/results`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks import curves
+from benchmarks.arguments import existing_folder, writable_folder
 from benchmarks.measure import CONFIGS, ROOT, write
 from models.weights import fetch
 from models.zoo import load_zoo
@@ -174,10 +176,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="these alone")
     parser.add_argument("--peers", action="store_true", help="those that run peers as well")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--results", type=Path, help="default: benchmarks/results; with --quick out/bench/results")
+    parser.add_argument("--quick", action="store_true", help="a trial, which leaves benchmarks/results alone")
+    parser.add_argument("--results", type=writable_folder, help="else benchmarks/results; a trial: out/bench/results")
     parser.add_argument("--venvs", type=Path, default=Path(".peers"))
-    parser.add_argument("--data", type=Path, default=FULL.data, help="sequences of MOT15")
+    parser.add_argument("--data", type=existing_folder, default=FULL.data, help="sequences of MOT15")
     options = parser.parse_args()
     if unknown := set(options.names) - {*BENCHMARKS, *PEERS}:
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join([*BENCHMARKS, *PEERS])}")

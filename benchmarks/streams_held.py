@@ -23,6 +23,7 @@ import av
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.arguments import add_contest, count, explained, not_negative, positive
 from benchmarks.measure import CHAINS, CONFIGS, FailedError, run, use_cores, write
 from benchmarks.peer_environments import UnavailableError, environment
 from benchmarks.peers import networks
@@ -103,20 +104,15 @@ def frame_rate(video: Path) -> float:
         return float(container.streams.video[0].average_rate or 0)
 
 
+@explained
 def main() -> None:
     """Find the numbers, and show or write them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("video", type=Path)
-    parser.add_argument("--seconds", type=float, default=25.0)
-    parser.add_argument("--warm", type=float, default=8.0)
-    parser.add_argument("--attempts", type=int, default=2)
-    parser.add_argument("--most", type=int, default=12)
-    parser.add_argument("--threads", type=int, default=2, help="cores for each of them")
-    parser.add_argument("--only", action="append", choices=CONTENDERS, help="this one; may be given several times")
-    parser.add_argument("--venvs", type=Path, default=Path(".peers"))
-    parser.add_argument("--quick", action="store_true", help="mark the figures as a trial's")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--results", type=Path, help="write them there as JSON, for benchmarks.report")
+    add_contest(parser, CONTENDERS)
+    parser.add_argument("--seconds", type=positive, default=25.0)
+    parser.add_argument("--warm", type=not_negative, default=8.0)
+    parser.add_argument("--attempts", type=count, default=2)
+    parser.add_argument("--most", type=count, default=12)
     options = parser.parse_args()
     notes, video, fps = Console(stderr=True), str(options.video.absolute()), frame_rate(options.video)
     surroundings, times = use_cores(options.threads), (str(options.warm), str(options.seconds), str(fps))
@@ -134,6 +130,8 @@ def main() -> None:
         except (UnavailableError, FailedError) as error:
             left_out[name] = str(error)
             notes.print(f"{name} is left out: {error}", style="yellow")
+    if not contenders:
+        raise FailedError("all were left out, for the reasons above")
     figures = {
         "video": options.video.name,
         "fps": fps,

@@ -28,7 +28,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measure import CHAINS, ROOT, THREADS
+from benchmarks.arguments import count, existing_folder, explained
+from benchmarks.measure import CHAINS, ROOT, THREADS, FailedError
 from benchmarks.peer_environments import UnavailableError, environment
 from models.evaluate.mot import (
     MotRows,
@@ -202,11 +203,12 @@ def gather(
     return found
 
 
+@explained
 def main() -> None:
     """Prints the table, or with --json the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("data", type=Path, help="folder of MOT15 sequences")
-    parser.add_argument("--rounds", type=int, default=3, help="timed runs of each tracker (default: 3)")
+    parser.add_argument("data", type=existing_folder, help="folder of MOT15 sequences")
+    parser.add_argument("--rounds", type=count, default=3, help="timed runs of each tracker (default: 3)")
     parser.add_argument("--only", action="append", choices=ENVIRONMENTS, metavar="NAME", help="one of the trackers")
     parser.add_argument("--venvs", type=Path, default=Path(".peers"), help="where the environments are or will be")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -221,6 +223,8 @@ def main() -> None:
         np.savez(Path(folder) / "detections.npz", **arrays)
         names = options.only or list(ENVIRONMENTS)
         contenders = gather(stack, names, options.venvs.absolute(), Path(folder), notes.print)
+        if not contenders:
+            raise FailedError("all were left out, for the reasons above")
         rows = compete(contenders, scenes, options.rounds)
     if options.json:
         console.print_json(data=rows)

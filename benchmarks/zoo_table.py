@@ -1,6 +1,6 @@
 """The tables of all models in docs/models.md: what each needs, by counting, and what was published of it.
 
-Usage: python benchmarks/zoo_table.py [--write] [--json]
+Usage: python -m benchmarks.zoo_table [--write] [--json]
 
 Every network of the zoo is made without weights, and its parameters and multiply-accumulates are counted as it would
 run, on PyTorch's meta device, so that nothing is computed. `--write` puts the tables into docs/models.md, between the

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stream.config import Config, StreamConfig
+    from stream.config import Config, ConfigError, StreamConfig
     from stream.errors import StreamError
     from stream.pipeline import Pipeline
     from stream.settings import load_config
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from stream.wire import AsyncSubscriber, Subscriber
 
 __all__ = [
-    "AsyncSubscriber", "Config", "Frame", "FrameResult", "Mask", "People", "Pipeline", "StreamConfig", "StreamError",
-    "StreamInfo", "Subscriber", "load_config",
+    "AsyncSubscriber", "Config", "ConfigError", "Frame", "FrameResult", "Mask", "People", "Pipeline", "StreamConfig",
+    "StreamError", "StreamInfo", "Subscriber", "load_config",
 ]  # fmt: skip
 
 _HOMES = {
     "AsyncSubscriber": "stream.wire",
     "Config": "stream.config",
+    "ConfigError": "stream.config",
     "Frame": "stream.types",
     "FrameResult": "stream.types",
     "Mask": "stream.types",

@@ -84,7 +84,7 @@ class ControlServer:
         self._guard: Guard | None = None
         try:
             self._guard = Guard(self._context, security)
-            self._guard.bind("take commands at", self._socket, endpoint)
+            self._guard.bind("take commands at", self._socket, endpoint, commands=True)
         except Exception:
             self.close()
             raise

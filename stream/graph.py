@@ -249,10 +249,11 @@ class Graph:
         if (paused, trouble) == (state.told_paused, state.told_trouble):
             return
         doing = "paused" if paused else "reconnecting" if trouble else "running"
+        reason = trouble or "" if doing == "reconnecting" else ""
         if doing == "running" and (info is not state.announced or info is state.lost):
             return
         state.told_paused, state.told_trouble = paused, trouble
-        self._delivery.report(state.config.id, info.epoch if info else 0, doing, trouble or "")
+        self._delivery.report(state.config.id, info.epoch if info else 0, doing, reason)
 
     def _forget(self, state: StreamState) -> None:
         """Keep nothing of a stream that has left but its part in the sums."""

@@ -222,14 +222,14 @@ class StreamState:
     def report(self) -> dict[str, Any]:
         """The figures of now, as plain values without credentials; `docs/operating.md` explains each."""
         p50, p95 = self.latencies.percentiles_ms()
-        info = self.info
+        info, health = self.info, self.health
         decoder, reason = self.decoder
         return {
             "id": self.config.id,
             "source": redact(self.config.source),
             "live": self.live,
-            "state": self.health,
-            "reason": self.error or self.trouble or "",
+            "state": health,
+            "reason": (self.error or self.trouble or "") if health in ("reconnecting", "failed") else "",
             "width": info.width if info else 0,
             "height": info.height if info else 0,
             "fps_in": round(self.fps_in.rate, 2),

@@ -191,8 +191,8 @@ class People:
         keypoints: float32 [N, 17, 3], x, y in pixels of the source frame and a score 0..1; score 0 = not estimated.
         ids: int64 [N], unique within one stream and epoch; `UNTRACKED` before the tracker.
         masks: N masks, None where none was asked for; the empty tuple stands for N times None.
-        predicted: bool [N], True where nobody looked at the person in this frame and the keypoints were carried on; whether
-            because it was not the person's turn, or because he or she is `hidden`.
+        predicted: bool [N], True where nobody looked at the person in this frame and the keypoints were carried on;
+            whether because it was not the person's turn, or because he or she is `hidden`.
         velocity: float32 [N, 2], of the box centre, pixels per second.
         frame_size: height and width of the frame, needed by `mask`.
     """

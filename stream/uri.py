@@ -13,8 +13,15 @@ from urllib.parse import unquote
 _LONGEST_NAME = 190
 """Characters of a name that is made from a source: the 200 that an id may have, less room for a number behind it."""
 
+FEEDS = frozenset({"rtsp", "rtsps", "http", "https", "udp", "v4l2"})
+"""The schemes of live sources."""
+
+KINDS = "give a file, a folder, testpattern://, rtsp://, http(s)://, udp:// or v4l2://"
+"""What is said to whoever gave something else."""
+
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _DEVICE = re.compile(r"/dev/video\d+")
+_PLACE = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[^:\[\]\s]*)(?::([^:]*))?")
 _REMOTE = r"\b(?!(?:testpattern|file)://)[A-Za-z][A-Za-z0-9+.-]*://"
 _USERINFO = re.compile(rf"({_REMOTE}).*@", re.DOTALL | re.IGNORECASE)
 _QUERY = re.compile(rf"({_REMOTE}[^?\s]*)\?\S*", re.IGNORECASE)
@@ -67,6 +74,28 @@ def _is(question: Callable[[Path], bool], path: Path | str) -> bool:
 def is_live(source: str) -> bool:
     """Whether `source` sends when it likes, as a camera does, rather than when it is asked."""
     return scheme(source) not in (None, "file", "testpattern") or _DEVICE.fullmatch(source) is not None
+
+
+def impossible(source: str) -> str | None:
+    """One sentence, without credentials, when no attempt can ever reach the feed at `source`; else None."""
+    kind = scheme(source)
+    if kind in (None, "file", "testpattern"):
+        return None
+    if kind not in FEEDS:
+        return f"there is no such kind of address as {kind}://; {KINDS}"
+    rest = source.partition("://")[2]
+    if kind == "v4l2":
+        return None if rest.startswith("/") else "must name a device, as in v4l2:///dev/video0"
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    place = _PLACE.fullmatch(authority.rpartition("@")[2])
+    if place is None or not (place[1] or kind == "udp"):
+        return f"must name a host, as in {kind}://192.0.2.7/1 or {kind}://[2001:db8::7]/1"
+    if place[2] is None:
+        return "must name a port, as in udp://0.0.0.0:5004" if kind == "udp" else None
+    if re.fullmatch(r"\d{1,5}", place[2], re.ASCII) and 0 < int(place[2]) <= 65_535:
+        return None
+    escape = "; write / ? # in a password as %2F %3F %23" if "@" in rest[len(authority) :] else ""
+    return f"must name a port from 1 to 65535 behind the host{escape}"
 
 
 def is_glob(path: str) -> bool:

@@ -41,6 +41,8 @@ class CalibratingBackend(OpenVINOBackend):
         samples: what the network is given where it will be used; a hundred are enough.
     """
 
+    quantises = True
+
     def __init__(self, samples: Sequence[Sample]) -> None:
         self._samples = samples
 

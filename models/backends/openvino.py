@@ -26,6 +26,8 @@ class OpenVINOBackend:
     """Converts with `openvino.convert_model`, with a free batch dimension; keeps the converted network."""
 
     name = "openvino"
+    quantises = False
+    """Whether it makes networks in int8 itself; those that were kept it serves anyhow."""
 
     def precisions(self) -> tuple[Precision, ...]:
         """Float32 always; int8 and bfloat16 before it where OpenVINO lists them among the processor's capabilities."""

@@ -190,7 +190,11 @@ class _Kitchen:
                 raise BackendUnavailableError("its outputs are not finite, or of other shapes than eager float32's")
             return {"inputs": [asdict(of) for of in spec.inputs], **asdict(verdict)}
 
-        engine = cache.get_or_build(*self._place(candidate, precision), build)
+        name, key = self._place(candidate, precision)
+        serves_only = isinstance(candidate, OpenVINOBackend) and not candidate.quantises
+        if precision == "int8" and serves_only and cache.get(name, key) is None:
+            raise NotCalibratedError("it is not calibrated")  # said now, not after "compiling ..."
+        engine = cache.get_or_build(name, key, build)
         inputs = tuple(Input(tuple(of["shape"]), of["dtype"], tuple(of["free"])) for of in engine.facts["inputs"])
         compiled = fresh[0] if fresh else candidate.load(engine.folder, self._spec(inputs, precision))
         return compiled, inputs, Verdict(float(engine.facts["error"]), str(engine.facts.get("objection", "")))

@@ -56,7 +56,9 @@ def _show_version(wanted: bool) -> None:
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show every log line, and tracebacks of errors.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log errors only; a run reports nothing else.")] = False,
-    log_json: Annotated[bool, typer.Option("--log-json", help="Write log lines as JSON objects; a run reports nothing else.")] = False,
+    log_json: Annotated[
+        bool, typer.Option("--log-json", help="Write log lines as JSON objects; a run reports nothing else.")
+    ] = False,
     _: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
     ] = False,

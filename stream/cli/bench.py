@@ -42,6 +42,8 @@ def pipeline(
     from stream.cli.running import check
     from stream.measuring.bench import bench_pipeline
 
+    if trace is not None:
+        _check_file(trace)
     config = _configure(source, settings, file)
     with console.status("running ..."):
         summary, figures = bench_pipeline(config, trace=trace)
@@ -62,7 +64,7 @@ def pipeline(
 @bench_app.command("decode")
 def decode(
     source: Sources = None,
-    frames: Annotated[int, typer.Option(help="Read at most so many frames.")] = 500,
+    frames: Annotated[int, typer.Option(min=1, help="Read at most so many frames.")] = 500,
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
@@ -105,6 +107,16 @@ def _configure(sources: list[str] | None, settings: list[str] | None, file: Path
     if not sources and not (file and load_config(file).streams):
         sources = [str(fetch(load_zoo().find(VIDEO)))]
     return load_config(file, settings or [], sources or [])
+
+
+def _check_file(path: Path) -> None:
+    """Say that a file cannot be written before the work for it is done, and not after."""
+    from stream.cli.errors import CommandError, ExitCode
+
+    try:
+        path.open("ab").close()
+    except OSError as error:
+        raise CommandError(f"cannot write {path}: {error.strerror}; choose another file", ExitCode.USAGE) from None
 
 
 def _show(figures: dict[str, Any], as_json: bool) -> None:

@@ -55,7 +55,7 @@ def show(
             raise typer.BadParameter("prints the defaults alone, as YAML", param_hint="--defaults")
         typer.echo(default_text(), nl=False)
         return
-    config = load_config(file, set_, source)
+    config = load_config(file, set_, source, here=False)
     typer.echo(json.dumps(effective(config), indent=2) if as_json else effective_text(config), nl=as_json)
 
 

@@ -17,6 +17,7 @@ from rich.markup import escape
 
 if TYPE_CHECKING:
     from models.zoo import Entry
+    from stream.config import Config, DetectorConfig, MasksConfig, PoseConfig
 
 State = Literal["ok", "absent", "broken"]
 
@@ -51,12 +52,17 @@ def doctor(
 
 
 def _examine(file: Path | None) -> Iterator[Finding]:
+    from stream.settings import load_config
+
+    config = load_config(file, here=False)  # what is not here is told below
     yield from _machine()
     yield from _packages()
     yield from _backends()
     yield from _gpu()
     yield from _decoding()
-    yield from _weights(file)
+    yield from _asked_for(config)
+    yield from _weights(config)
+    yield from _surroundings(config)
 
 
 def _machine() -> Iterator[Finding]:
@@ -129,18 +135,69 @@ def _decoding() -> Iterator[Finding]:
     yield Finding("overlay video", "ok" if encoder else "absent", "libx264" if encoder else "PyAV has no libx264")
 
 
-def _weights(file: Path | None) -> Iterator[Finding]:
+def _networks(config: Config) -> Iterator[tuple[str, str, DetectorConfig | PoseConfig | MasksConfig]]:
+    """Role, model and options of every network that a configuration uses."""
+    for role, section in (("detector", config.detector), ("pose", config.pose), ("masks", config.masks)):
+        if section.model is not None:
+            yield role, section.model, section
+
+
+def _asked_for(config: Config) -> Iterator[Finding]:
+    """The backends and precisions that a configuration names itself."""
+    for role, model, section in _networks(config):
+        if (section.backend, section.precision) != ("auto", "auto"):
+            why = _unserved(section.backend, section.precision)
+            if why is None and section.precision == "int8" and not _calibrated(model):
+                why = f"{model} is not calibrated; do so with peoplestream models calibrate"
+            detail = f"{section.backend} {section.precision}" + (f" cannot be had: {why}" if why else "")
+            yield Finding(f"backend, {role}", "broken" if why else "ok", detail)
+
+
+def _unserved(wanted: str, precision: str) -> str | None:
+    """Why no backend of this name serves in this precision; None where one does."""
+    from models.backends import BackendUnavailableError, backends
+
+    refused = []
+    for backend in backends():
+        if wanted not in ("auto", backend.name):
+            continue
+        try:
+            native = backend.precisions()
+        except BackendUnavailableError as error:
+            refused.append(f"{backend.name}: {error}")
+            continue
+        if precision not in ("float16", "int8") or precision in native:  # the others run anywhere, if slowly
+            return None
+        refused.append(f"{backend.name}: it does not compute in {precision} here")
+    return "; ".join(refused)
+
+
+def _calibrated(model: str) -> bool:
+    """Whether somebody has calibrated this network; whether for this size and these weights, a run finds out."""
+    from models.backends.cache import EngineCache, Record
+
+    names = [record.name for _, record in EngineCache().records() if isinstance(record, Record)]
+    return any(name.startswith(f"{model}-") and name.endswith("-int8") for name in names)
+
+
+def _surroundings(config: Config) -> Iterator[Finding]:
+    """What else a run would be refused for here; of what is fine, nothing is said."""
+    from stream.settings.needs import lacking
+
+    for key, why in lacking(config):
+        if key[1] != "weights":  # told with their network
+            yield Finding(".".join(map(str, key)), "broken", why)
+
+
+def _weights(config: Config) -> Iterator[Finding]:
     """The networks of a configuration, and where one is still to be fetched: whether it can be stored."""
     from models.weights import CACHE_VARIABLE, cache_dir
     from models.zoo import load_zoo
-    from stream.settings import load_config
 
-    config, zoo = load_config(file), load_zoo()
+    zoo = load_zoo()
     complete = True
-    for role, section in (("detector", config.detector), ("pose", config.pose), ("masks", config.masks)):
-        if section.model is None:
-            continue
-        finding = _weights_of(role, zoo.entry(section.model), section.weights)
+    for role, model, section in _networks(config):
+        finding = _weights_of(role, zoo.entry(model), section.weights)
         complete = complete and finding.state == "ok"
         yield finding
     folder = cache_dir()

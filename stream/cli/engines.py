@@ -86,7 +86,7 @@ def compile_models(
     from stream.metrics import Metrics
     from stream.settings import load_config
 
-    config = load_config(file, settings or [], [])
+    config = load_config(file, settings or [], [], here=False)
     console = Console(stderr=True)
     with console.status("getting ready") as status, downloading(console) as progress:
         engines = _Watched(status)

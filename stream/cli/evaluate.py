@@ -79,7 +79,7 @@ def coco(
 def mot(
     gt: Annotated[Path, typer.Option(metavar="FILE", help="Ground truth in the format of MOTChallenge.")],
     video: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The video it belongs to: measures the whole chain.")
+        str | None, typer.Option(metavar="URI", help="The video it belongs to: measures the whole chain.")
     ] = None,
     detections: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Detections in MOT format: measures the tracker alone.")
@@ -100,8 +100,8 @@ def mot(
     from stream.settings import load_config
 
     if (video is None) == (detections is None):
-        raise CommandError("give either --video FILE (end to end) or --detections FILE (the tracker)", ExitCode.USAGE)
-    config = load_config(None, settings or [], [] if video is None else [str(video)])
+        raise CommandError("give either --video URI (end to end) or --detections FILE (the tracker)", ExitCode.USAGE)
+    config = load_config(None, settings or [], [] if video is None else [_with_an_end(video)])
     if detections is not None:
         scores, rate = evaluate_mot_detections(config, detections, gt, fps)
     else:
@@ -122,7 +122,7 @@ def mot(
 @evaluate_app.command("compare")
 def compare(
     configs: Annotated[list[Path], typer.Argument(metavar="CONFIG.yaml...", help="The first is what others lose to.")],
-    video: Annotated[Path, typer.Option(metavar="FILE", help="What all of them watch.")],
+    video: Annotated[str, typer.Option(metavar="URI", help="What all of them watch, to its end.")],
     gt: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Its ground truth in the format of MOTChallenge: scores the ids."),
@@ -139,7 +139,8 @@ def compare(
     from stream.measuring.comparison import compare as run
     from stream.settings import load_config
 
-    loaded = {path.stem: load_config(path, settings or [], [str(video)]) for path in configs}
+    _with_an_end(video)
+    loaded = {path.stem: load_config(path, settings or [], [video]) for path in configs}
     with console.status("watching the video ...") as status:
         rows = [row.as_json() for row in run(loaded, gt, lambda name: status.update(f"watching the video: {name} ..."))]
     if as_json:
@@ -152,6 +153,20 @@ def compare(
     for row in rows:
         table.add_row(*(_cell(value) for value in row.values()))
     Console().print(table)
+
+
+def _with_an_end(source: str) -> str:
+    """`source`, which will be watched to its end; one that has none, or is not there, is refused at once."""
+    from stream.uri import is_live, local_path, missing, redact, scheme
+
+    path = local_path(source)
+    if path is not None and (absent := missing(path)):
+        raise CommandError(absent, ExitCode.NO_FRAMES)
+    if is_live(source):
+        raise CommandError(f"--video {redact(source)}: a feed has no end; record it, and give the file", ExitCode.USAGE)
+    if scheme(source) == "testpattern" and "?" not in source:
+        raise CommandError(f"--video {source}: has no end; give it one, as in {source}?frames=100", ExitCode.USAGE)
+    return source
 
 
 def _cell(value: float | str | None) -> str:

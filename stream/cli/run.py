@@ -55,11 +55,17 @@ def run(
         int | None, typer.Option(min=0, metavar="N", help="Begin when N subscribers have joined.")
     ] = None,
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="Publish where other machines listen, without keys: anybody may read.")
+        bool,
+        typer.Option(
+            "--insecure",
+            help="Publish where other machines listen, without keys: anybody may read, nobody give commands.",
+        ),
     ] = False,
     gpus: Annotated[
         str | None,
-        typer.Option(metavar="LIST", help="Share the streams among these GPUs, such as 0,1: a process for each; 0,0: two on one."),
+        typer.Option(
+            metavar="LIST", help="Share the streams among these GPUs, such as 0,1: a process for each; 0,0: two on one."
+        ),
     ] = None,
     part: Annotated[
         str | None,

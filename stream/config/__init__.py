@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from stream.config.addresses import taken_twice
 from stream.config.base import ConfigError, Problem, Section
 from stream.config.networks import DetectorConfig, MasksConfig, PoseConfig, TrackConfig
 from stream.config.outputs import ControlConfig, PublishConfig, RecordConfig, SecurityConfig, WebConfig
@@ -71,6 +72,14 @@ class Config(Section):
                     "stream_id", "must be another: {stream} is taken", {"stream": stream, "at": (again, "id")}
                 )
         return streams
+
+    @model_validator(mode="after")
+    def _addresses_keep_apart(self) -> Self:
+        if taken := taken_twice(self.publish, self.control, self.web):
+            section, option, other = taken
+            message = "must be another address or port: {other} has this one"
+            raise PydanticCustomError("address", message, {"other": other, "at": (section, option)})
+        return self
 
     @model_validator(mode="after")
     def _hardware_fits_isolation(self) -> Self:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from stream.config.base import Fraction, Positive, Section
 
@@ -71,7 +72,11 @@ class PoseConfig(Section):
         ),
     ] = 1
     still_every: Annotated[
-        int, Field(ge=1, description="the same for somebody whose picture does not change; not less than every")
+        int,
+        Field(
+            ge=1,
+            description="the same for somebody whose picture does not change; not less than every, or 1: as often",
+        ),
     ] = 1
     oks_nms: Annotated[
         Fraction,
@@ -82,6 +87,16 @@ class PoseConfig(Section):
     ] = False
     backend: Backend = "auto"
     precision: Precision = "auto"
+
+    @model_validator(mode="after")
+    def _still_people_are_looked_at_less_often(self) -> Self:
+        if 1 < self.still_every < self.every:
+            raise PydanticCustomError(
+                "still_every",
+                "must not be less than pose.every, which is {every}; leave it out for as often",
+                {"every": self.every, "at": ("still_every",)},
+            )
+        return self
 
 
 class MasksConfig(Section):

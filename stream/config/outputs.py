@@ -56,7 +56,10 @@ class SecurityConfig(Section):
             "null: everybody who reaches the address"
         ),
     ] = None
-    insecure: Annotated[bool, Field(description="listen where other machines reach it, even without keys")] = False
+    insecure: Annotated[
+        bool,
+        Field(description="publish where other machines listen, even without keys; commands are never taken there"),
+    ] = False
 
 
 class RecordConfig(Section):

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from stream.config.base import Fraction, Positive, Section
-from stream.uri import is_live
+from stream.uri import impossible, is_live
 
 IN_ONE_PROCESS = (
     "isolation: process and decode.hardware: cuda exclude each other, as pictures on a GPU cannot leave their "
@@ -21,6 +21,12 @@ def _printable(stream: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", stream):
         raise PydanticCustomError("stream_id", "must be 1 to 200 letters, digits, dots, underscores and hyphens")
     return stream
+
+
+def _possible(source: str) -> str:
+    if why := impossible(source):
+        raise PydanticCustomError("source", "{why}", {"why": why, "at": ()})
+    return source
 
 
 class StreamConfig(Section):
@@ -37,6 +43,7 @@ class StreamConfig(Section):
             description="video file, image, folder or glob of images, testpattern://640x480@25?frames=100, "
             "rtsp://, rtsps://, http(s)://, udp://, v4l2:///dev/video0",
         ),
+        AfterValidator(_possible),
     ]
     pace: Annotated[
         Literal["fast", "realtime"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections import Counter
@@ -25,7 +24,9 @@ from stream.uri import local_path, missing, redact, relative_to, scheme, stream_
 NO_KEYPOINTS = "is placed by keypoints: give pose.model, or set masks.model to null as well"
 
 
-def load_config(path: Path | None = None, overrides: Sequence[str] = (), sources: Sequence[str] = ()) -> Config:
+def load_config(
+    path: Path | None = None, overrides: Sequence[str] = (), sources: Sequence[str] = (), *, here: bool = True
+) -> Config:
     """The configuration in the file at `path`, with `sources` added as streams and then `overrides` applied.
 
     Relative paths of streams in the file start at its folder, those of `sources` and `overrides` where the program was
@@ -35,6 +36,7 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = (), sources
         path: a YAML file; None stands for an empty one, which means the defaults.
         overrides: `dotted.key=value`, the value in YAML; entries of lists by their number: `streams.0.fps=5`.
         sources: paths and URIs.
+        here: whether it is to be run on this machine, where its weights, keys and folders must then be.
 
     Raises:
         ConfigError: with everything that is wrong, not only with the first of it.
@@ -46,7 +48,7 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = (), sources
         draft.add_source(source)
     for override in overrides:
         draft.override(override)
-    return draft.config()
+    return draft.config(here=here)
 
 
 def load_stream(options: object, taken: Collection[str] = ()) -> StreamConfig:
@@ -129,7 +131,7 @@ class _Draft:
         if isinstance(options, dict) and "id" not in options and isinstance(options.get("source"), str):
             options = {"id": _free_id(options["source"], taken), **options}
         self._values["streams"] = [options]
-        return self.config().streams[0]
+        return self.config(here=False).streams[0]
 
     def override(self, override: str) -> None:
         """Set one value."""
@@ -143,17 +145,22 @@ class _Draft:
         if not document.problems:
             self._set(tuple(key.strip().split(".")), document.value, where)
 
-    def config(self) -> Config:
-        """The configuration that all this makes."""
-        config = self._judge()
-        self._problems += [*self._wrong_sources(), *self._blocked_folder(), *self._unknown_models()]
-        self._problems += self._masks_without_keypoints()
+    def config(self, *, here: bool) -> Config:
+        """The configuration that all this makes; see `load_config`."""
+        config, mended = self._judge()
+        self._problems += [*self._wrong_sources(), *self._unknown_models(), *self._masks_without_keypoints()]
+        if here and config is not None:
+            self._problems += self._lacking(config, mended)
         if self._problems or config is None:
             raise ConfigError(sorted(self._problems, key=_line))
         return config
 
-    def _judge(self) -> Config | None:
-        """Validate. What is wrong is mended in a copy that is judged again: some checks need all else to be right."""
+    def _judge(self) -> tuple[Config | None, set[str]]:
+        """Validate. What is wrong is mended in a copy that is judged again: some checks need all else to be right.
+
+        Returns:
+            The configuration, None where it cannot be mended; and the sections that were.
+        """
         values = deepcopy(self._values)
         mended: set[KeyPath] = set()
         while True:
@@ -162,12 +169,12 @@ class _Draft:
             except ValidationError as error:
                 found = [(_path(details), details) for details in error.errors(include_url=False)]
             else:
-                return None if mended else config
+                return config, {str(path[0]) for path in mended}
             # In a section that was mended, options may not fit together just because of the default that was put in.
             sections = {path[:1] for path in mended} - {("streams",)}
             fresh = [(path, details) for path, details in found if path[:1] not in sections and path not in mended]
             if not fresh:
-                return None
+                return None, set()
             for path, details in fresh:
                 self._problems.append(Problem(self._origin(path), dotted(path), explain(details)))
                 _mend(values, path, len(self._problems))
@@ -214,19 +221,14 @@ class _Draft:
             if wrong:
                 yield Problem(self._origin(key), dotted(key), wrong)
 
-    def _blocked_folder(self) -> Iterator[Problem]:
-        """A folder for recordings that is a file, or below one."""
-        record = self._values.get("record")
-        folder = record.get("dir") if isinstance(record, dict) else None
-        if not isinstance(folder, str):
-            return
-        for path in (Path(folder), *Path(folder).parents):
-            # os.path, since Path.exists raises for a name that is too long or may not be looked at
-            if os.path.exists(path):  # noqa: PTH110
-                if not os.path.isdir(path):  # noqa: PTH112
-                    key = ("record", "dir")
-                    yield Problem(self._origin(key), dotted(key), f"must be a folder, but {path} is a file")
-                return
+    def _lacking(self, config: Config, mended: set[str]) -> Iterator[Problem]:
+        """What this machine lacks; of `mended` sections, nothing can be told."""
+        from stream.settings.needs import lacking  # knows of sockets, which take long to import
+
+        unknown = mended | ({"publish", "control"} if "security" in mended else set())
+        for key, message in lacking(config):
+            if key[0] not in unknown:
+                yield Problem(self._origin(key), dotted(key), message)
 
     def _unknown_models(self) -> Iterator[Problem]:
         """Models that the zoo does not have, or has for another role."""

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from av import error as av
 
-from stream.uri import scheme
+from stream.uri import KINDS, scheme
 
 Fault: TypeAlias = Literal[
     "refused", "not found", "unknown host", "auth", "tls", "timeout", "codec", "corrupt",
@@ -41,8 +41,7 @@ def classify(error: Exception, source: str, *, live: bool, timeout: float) -> tu
             "sends nothing that can be read as video" if live else "not a video, or cut off before its index",
         )
     if isinstance(error, av.ProtocolNotFoundError):
-        kinds = "give a file, a folder, testpattern://, rtsp://, http(s)://, udp:// or v4l2://"
-        return "address", f"there is no such kind of address; {kinds}"
+        return "address", f"there is no such kind of address here; {KINDS}"
     if isinstance(error, av.HTTPUnauthorizedError | av.HTTPForbiddenError):
         return "auth", "refuses these credentials"
     if isinstance(error, av.HTTPNotFoundError | FileNotFoundError):

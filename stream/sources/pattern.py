@@ -15,6 +15,7 @@ from stream.sources.reader import Picture, SourceError
 from stream.types import Clock, Image
 
 _URI = re.compile(r"testpattern://(\d+)x(\d+)@(\d+(?:\.\d+)?)(?:\?frames=(\d+))?", re.IGNORECASE)
+_WORD = re.compile(r"testpattern://[^?]*\?(?!frames=)([^=]+)=.*", re.IGNORECASE)
 _SMALLEST, _LARGEST = 16, 8192
 
 Colour = tuple[int, int, int]
@@ -51,6 +52,8 @@ class PatternReader:
 
     def __init__(self, uri: str, dropped: Counter[str]) -> None:  # noqa: ARG002 - a reader's signature; it drops nothing
         match = _URI.fullmatch(uri)
+        if unknown := _WORD.fullmatch(uri):
+            raise SourceError(f"{uri}: {unknown[1]} is unknown; did you mean frames?")
         if not match:
             raise SourceError(f"{uri}: must look like testpattern://640x480@25 or testpattern://640x480@25?frames=100")
         self._width, self._height, self.fps = int(match[1]), int(match[2]), float(match[3])

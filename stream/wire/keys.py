@@ -91,7 +91,8 @@ class KeyFolder:
         """The server's pair; raises `SecurityError` as `key_pair` does."""
         file = self.path / "server.key_secret"
         if not file.exists():
-            raise SecurityError(f"{self.path} has no server.key_secret: make it with `peoplestream keys create server`")
+            make = f"peoplestream keys create server --dir {self.path}"
+            raise SecurityError(f"{self.path} has no server.key_secret: make it with `{make}`")
         return key_pair(file)
 
     def pairs(self) -> dict[str, str]:

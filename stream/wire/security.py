@@ -7,7 +7,8 @@ A server binds through a `Guard`; all sockets of its context (results, replay, c
 
 With keys the traffic is encrypted (CURVE) and every client must show a key that the folder allows (ZAP, ZeroMQ RFC
 27); the folder is looked at anew for every connection. Without keys only this machine may connect: addresses other than
-loopback and ipc are refused, unless `insecure` says otherwise. A client shows its keys with
+loopback and ipc are refused, unless `insecure` says otherwise, which it cannot where commands are taken. A client shows
+its keys with
 
     connect("send commands to", socket, endpoint, Credentials.of(server_key, keys))
 """
@@ -38,7 +39,7 @@ class Security:
 
     Attributes:
         keys: encrypt, and let in the clients of this folder alone; None: everybody who reaches the address.
-        insecure: without keys, listen on addresses that other machines reach, too.
+        insecure: without keys, publish on addresses that other machines reach, too; commands are not taken there.
     """
 
     keys: KeyFolder | None = None
@@ -93,8 +94,8 @@ class Guard:
     ) -> None:
         self.close()
 
-    def bind(self, action: str, socket: zmq.Socket[bytes], endpoint: str) -> None:
-        """Bind `socket`; `action` names what for in an error, as in "publish at".
+    def bind(self, action: str, socket: zmq.Socket[bytes], endpoint: str, *, commands: bool = False) -> None:
+        """Bind `socket`; `action` names what for in an error, as in "publish at", and `commands` what `exposed` asks.
 
         Raises:
             EndpointError: it cannot be bound.
@@ -107,11 +108,8 @@ class Guard:
             socket.set(zmq.CURVE_SECRETKEY, self._keys.secret.encode())
             socket.set_string(zmq.ZAP_DOMAIN, _DOMAIN)
             socket.set(zmq.ZAP_ENFORCE_DOMAIN, 1)
-        elif not (self._insecure or is_local(endpoint)):
-            raise SecurityError(
-                f"will not {action} {endpoint} in the clear, where other machines reach it: make keys with "
-                "`peoplestream keys` and give their folder in security.keys, or say --insecure"
-            )
+        elif why := exposed(action, endpoint, insecure=self._insecure, commands=commands):
+            raise SecurityError(why)
         attach(action, socket.bind, endpoint)
 
     def close(self) -> None:
@@ -132,6 +130,24 @@ def connect(action: str, socket: zmq.Socket[bytes], endpoint: str, credentials: 
         socket.set(zmq.CURVE_PUBLICKEY, credentials.own.public.encode())
         socket.set(zmq.CURVE_SECRETKEY, credentials.own.secret.encode())
     attach(action, socket.connect, endpoint)
+
+
+def exposed(action: str, endpoint: str, *, insecure: bool, commands: bool = False) -> str | None:
+    """One sentence when an endpoint must not be bound without keys, as other machines reach it; else None.
+
+    Args:
+        action: as in "publish at".
+        endpoint: to be bound.
+        insecure: whether others may read what is published.
+        commands: whether who connects gives commands; then `insecure` is no leave.
+    """
+    if is_local(endpoint) or (insecure and not commands):
+        return None
+    instead = "; --insecure does not open it" if commands else ", or say --insecure (security.insecure)"
+    return (
+        f"will not {action} {endpoint} in the clear, where other machines reach it: make keys with "
+        f"`peoplestream keys` and give their folder in security.keys{instead}"
+    )
 
 
 def is_local(endpoint: str) -> bool:

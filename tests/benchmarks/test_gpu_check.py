@@ -51,14 +51,6 @@ def test_a_machine_without_a_gpu_makes_it_fail_or_gives_no_reason(tmp_path: Path
     assert set(reasons.values()) == {"this machine has no NVIDIA driver"}
 
 
-def test_a_check_that_is_not_there_is_passed(tmp_path: Path) -> None:
-    ran = subprocess.run(
-        [sys.executable, "-m", "benchmarks.gpu_check", "--only", "speed"],
-        cwd=ROOT, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert ran.returncode == 2 and "there are: environment, ceilings" in ran.stderr
-
-
 def check(limit: float = 20.0, missing: str | None = None) -> Check:
     return Check("one", limit, lambda: missing, lambda _: {})
 
@@ -116,7 +108,7 @@ def test_a_failure_loses_its_figures_or_its_sentence(tmp_path: Path) -> None:
 
 def test_a_ceiling_cannot_be_measured() -> None:
     assert ceilings.copy_gb_s(CPU, 1 << 20) > 0.01
-    assert ceilings.matmul_tflop_s(CPU, torch.float32, 128) > 0
+    assert ceilings.matmul_tflop_s(CPU, torch.float32, 512) > 0  # smaller ones round to 0 on a busy machine
 
 
 def test_processing_is_not_as_on_the_processor() -> None:

@@ -28,6 +28,12 @@ def test_a_peer_that_pip_cannot_install_stops_the_others(tmp_path: Path, monkeyp
         environment("mediapipe", tmp_path)
 
 
+def test_a_folder_that_nobody_may_write_in_stops_the_others(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UnavailableError, match=r"^its environment cannot be made: .*; name a folder with --venvs$"):
+        environment("mediapipe", tmp_path / "file")
+
+
 def test_an_environment_that_broke_off_passes_for_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed: list[list[object]] = []
 

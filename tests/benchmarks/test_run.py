@@ -36,6 +36,17 @@ def test_a_benchmark_that_fails_stops_the_others(tmp_path: Path, monkeypatch: py
     assert written["figures"] == {"frames": run.QUICK.frames}
 
 
+@pytest.mark.parametrize(("trial", "folder"), [(["--quick"], "out/bench/results"), ([], "benchmarks/results")])
+def test_a_trial_replaces_what_was_measured(
+    trial: list[str], folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    monkeypatch.setattr(run, "BENCHMARKS", {"wire": lambda _: {}})
+    monkeypatch.setattr(sys, "argv", ["run.py", *trial])
+    run.main()
+    assert [file.parents[1] for file in tmp_path.rglob("wire.json")] == [tmp_path / folder]
+
+
 def test_a_misspelt_name_measures_everything(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,5 +30,5 @@ def test_a_faster_preset_looks_more_often() -> None:
 
 
 def test_still_people_are_looked_at_more_often_than_those_who_move() -> None:
-    config = load_config(None, ["pose.every=4", "pose.still_every=2"], ["testpattern://320x240@25"])
+    config = load_config(None, ["pose.every=4"], ["testpattern://320x240@25"])
     assert Pace.of(config).still == 4

@@ -193,6 +193,8 @@ def test_an_address_that_others_reach_is_opened_without_keys(target: Target) -> 
     before = threading.active_count()
     with pytest.raises(SecurityError, match="will not take commands at"):
         ControlServer("tcp://0.0.0.0:*", target)
+    with pytest.raises(SecurityError, match="give their folder in security.keys; --insecure does not open it$"):
+        ControlServer("tcp://0.0.0.0:*", target, Security(insecure=True))
     with pytest.raises(EndpointError, match="cannot take commands at"):
         ControlServer("udp://x", target)
     assert threading.active_count() == before

@@ -159,6 +159,7 @@ def test_subscribers_are_not_told_that_a_stream_left_or_paused() -> None:
     publish = {"endpoint": "tcp://127.0.0.1:*", "wait_subscribers": 0}
     pipeline = Pipeline(patterns(**LASTING, publish=publish), assembly=assembly())
     states: list[str] = []
+    reasons = set()
     with running(pipeline), Subscriber(str(pipeline.endpoint), ["a"], timeout=10) as results:
         pipeline.add_stream(endless("a"))
         for number, _ in enumerate(results):
@@ -168,11 +169,17 @@ def test_subscribers_are_not_told_that_a_stream_left_or_paused() -> None:
             if number == 3:
                 pipeline.pause("a")
                 eventually(lambda: pipeline.streams["a"].told_paused)
+                pipeline.streams["a"].trouble = "lost"
+                eventually(lambda: pipeline.streams["a"].told_trouble == "lost")
+                pipeline.streams["a"].trouble = None
                 pipeline.resume("a")
+            if status is not None:
+                reasons.add(status.reason)
             if number > 30:
                 break
         pipeline.remove_stream("a")
     assert "paused" in states and states[-1] == "running"
+    assert reasons == {""}, "a feed that is lost while it is paused is paused"
 
 
 def test_a_pause_loses_frames_of_a_file_that_is_read_as_fast_as_possible() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from stream.uri import is_live, local_path, missing, redact, relative_to, stream_id
+from stream.uri import impossible, is_live, local_path, missing, redact, relative_to, stream_id
 
 
 @pytest.mark.parametrize(
@@ -77,6 +77,43 @@ def test_any_text_makes_a_valid_stream_id(source: str) -> None:
 @example("a\x00b")
 def test_asking_whether_something_is_there_never_fails(path: str) -> None:
     assert missing(path) is None or isinstance(missing(path), str)
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("foo://x/y", "there is no such kind of address as foo://; give a file"),
+        ("ftp://x/y", "there is no such kind of address as ftp://"),
+        ("rtsp://", "must name a host, as in rtsp://192.0.2.7/1"),
+        ("http:///video.mjpg", "must name a host"),
+        ("rtsp://me:hunter2@:554/1", "must name a host"),
+        ("rtsp://fe80::1/1", "must name a host"),
+        ("rtsp://cam:99999/1", "must name a port from 1 to 65535 behind the host"),
+        ("rtsp://cam:0/1", "must name a port from 1 to 65535"),
+        ("http://cam:/1", "must name a port from 1 to 65535"),
+        ("rtsp://me:hun/ter2@cam/1", "behind the host; write / ? # in a password as %2F %3F %23"),
+        ("udp://0.0.0.0", "must name a port, as in udp://0.0.0.0:5004"),
+        ("udp://", "must name a port"),
+        ("v4l2://", "must name a device, as in v4l2:///dev/video0"),
+        ("v4l2://dev/video0", "must name a device"),
+    ],
+)
+def test_an_address_that_can_never_work_is_tried_for_ever(source: str, says: str) -> None:
+    why = impossible(source)
+    assert why is not None and says in why and "hun" not in why
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "a.mp4", "/dev/video0", "file:///a.mp4", "testpattern://64x48@25", "rtsp://cam", "RTSP://cam/1", "rtsps://cam:322/1",
+        "rtsp://me:hun@ter2:x@cam:554/1", "http://cam_1.local/video@2:3?x=1:2", "https://[fe80::1%eth0]:8443/live.m3u8",
+        "http://cam?token=x", "udp://0.0.0.0:5004", "udp://:5004", "udp://@239.0.0.1:5004?pkt_size=1316",
+        "v4l2:///dev/video0",
+    ],
+)  # fmt: skip
+def test_an_address_that_may_work_is_refused(source: str) -> None:
+    assert impossible(source) is None
 
 
 @pytest.mark.parametrize(

@@ -95,10 +95,12 @@ def quantised_layers(model: Any) -> set[str]:
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_whoever_asks_for_int8_without_having_calibrated_gets_something_else_or_a_riddle(
-    tmp_path: Path, kept: bool
+    tmp_path: Path, kept: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     with pytest.raises(BackendUnavailableError, match="^small is not calibrated for int8.* 'peoplestream models cal"):
         compile_network(recipe(), threads=1, precision="int8", cache=EngineCache(tmp_path) if kept else None)
+    assert "compiling" not in caplog.text, "what will not be done is not announced"
 
 
 def test_pytorch_pretends_to_compute_in_int8() -> None:

@@ -62,6 +62,26 @@ def test_a_bad_source_ends_in_a_traceback_or_another_code(peoplestream: Command,
     assert path.name in sentence(err)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--source", "foo://me:hunter2@x/y"],
+        ["--source", "rtsp://me:hunter2@cam:99999/1"],
+        ["--source", "testpattern://64x64@5", "--set", "detector.weights=gone.pth"],
+        ["--source", "testpattern://64x64@5", "--set", "security.keys=gone"],
+        ["--source", "testpattern://64x64@5", "--publish", "tcp://0.0.0.0:5555"],
+        ["--source", "testpattern://64x64@5", "--insecure", "--control", "tcp://0.0.0.0:5555"],
+        ["--source", "testpattern://64x64@5", "--control", "tcp://127.0.0.1:5555", "--web", "127.0.0.1:5555"],
+    ],
+)
+def test_what_can_never_run_is_noticed_only_after_the_networks_are_loaded(
+    peoplestream: Command, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.setattr("stream.cli.running.Pipeline", None)
+    code, err = peoplestream("run", *arguments)
+    assert code == ExitCode.USAGE and "hunter2" not in sentence(err) and len(err.splitlines()) == 1
+
+
 def test_a_bad_source_is_noticed_only_after_the_networks_are_loaded(
     peoplestream: Command,
     tmp_path: Path,

@@ -65,6 +65,17 @@ def test_show_prints_what_a_run_would_use(good: Path) -> None:
     assert "size: 9" in call("show", good, "--set", "batch.size=9").stdout
 
 
+def test_another_machine_cannot_show_what_a_run_would_use(good: Path) -> None:
+    assert call("show", good, "--set", "security.keys=gone", "--set", "detector.weights=gone.pth").exit_code == 0
+
+
+@pytest.mark.parametrize("option", ["source: 'rtsp://cam:99999/1'", "source: 'ftp://cam/1'"])
+def test_check_calls_an_address_good_that_a_run_would_try_for_ever(tmp_path: Path, option: str) -> None:
+    (tmp_path / "run.yaml").write_text(f"streams:\n  - id: a\n    {option}\n")
+    result = call("check", tmp_path / "run.yaml")
+    assert result.exit_code == 2 and result.stderr.startswith(f"{tmp_path}/run.yaml:3: streams.0.source: ")
+
+
 def test_show_fails_as_a_run_would(bad: Path) -> None:
     assert isinstance(call("show", bad).exception, ConfigError)
 

@@ -10,6 +10,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from models.backends import BackendUnavailableError
+from models.backends.cache import EngineCache, EngineKey
 from models.nvidia_smi import GPUState
 from models.weights import path_of
 from models.zoo import load_zoo
@@ -109,3 +111,62 @@ def test_a_gpu_that_is_held_down_is_fine(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("models.nvidia_smi.gpu_states", lambda: [state])
     _, findings = examine(tmp_path)
     assert findings["gpu 0"] == ("ok", "NVIDIA H200, driver 570.86.15, held down by: power cap")
+
+
+def test_a_backend_that_a_configuration_asks_for_and_nobody_has_is_fine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Absent:
+        name = "cuda"
+
+        def precisions(self) -> tuple[str, ...]:
+            raise BackendUnavailableError("this machine has no NVIDIA driver")
+
+    class Here:
+        name = "torch"
+
+        def precisions(self) -> tuple[str, ...]:
+            return ("float32",)
+
+    monkeypatch.setattr("models.backends.backends", lambda: iter([Absent(), Here()]))
+    config = tmp_path / "config.yaml"
+    config.write_text("detector: {backend: cuda}\npose: {precision: int8}\nmasks: {backend: torch}\n")
+    code, findings = examine(tmp_path / "cache", str(config))
+    assert code == 1
+    assert findings["backend, detector"] == (
+        "broken",
+        "cuda auto cannot be had: cuda: this machine has no NVIDIA driver",
+    )
+    state, detail = findings["backend, pose"]
+    assert state == "broken" and "torch: it does not compute in int8 here" in detail
+    assert findings["backend, masks"] == ("ok", "torch auto")
+
+
+def test_a_network_that_nobody_has_calibrated_is_fine_in_int8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Here:
+        name = "openvino"
+
+        def precisions(self) -> tuple[str, ...]:
+            return ("int8", "float32")
+
+    monkeypatch.setattr("models.backends.backends", lambda: iter([Here()]))
+    config = tmp_path / "config.yaml"
+    config.write_text("detector: {precision: int8}\n")
+    code, findings = examine(tmp_path / "cache", str(config))
+    state, detail = findings["backend, detector"]
+    assert (code, state) == (1, "broken")
+    assert detail.endswith("yolox-tiny-humanart is not calibrated; do so with peoplestream models calibrate")
+    kept = EngineCache(tmp_path / "cache" / "engines")
+    kept.get_or_build(
+        "yolox-tiny-humanart-openvino-int8", EngineKey({}), lambda folder: {"bytes": (folder / "x").write_text("x")}
+    )
+    assert examine(tmp_path / "cache", str(config))[1]["backend, detector"] == ("ok", "auto int8")
+
+
+def test_what_a_run_is_refused_for_is_fine(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(f"security: {{keys: {tmp_path}/nokeys}}\nrecord: {{dir: {config}}}\n")
+    code, findings = examine(tmp_path / "cache", str(config))
+    assert code == 1
+    assert findings["security.keys"][0] == findings["record.dir"][0] == "broken"
+    assert "nokeys has no server.key_secret" in findings["security.keys"][1]

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from stream.sources.faults import HOPELESS
 from stream.sources.reader import SourceError
 from stream.sources.video import VideoOptions, VideoReader
 
@@ -79,3 +80,8 @@ def test_a_host_without_an_address_is_taken_for_a_broken_disk(scheme: str) -> No
 def test_a_server_without_encryption_is_not_named(scheme: str) -> None:
     with answering("400 Bad Request") as address:
         assert failure(f"{scheme}://me:hunter2@{address}/cam").fault == "tls"
+
+
+def test_a_kind_of_address_that_ffmpeg_lacks_is_tried_again_and_again() -> None:
+    lacking = failure("cam://me:hunter2@cam/1")
+    assert lacking.fault in HOPELESS and "there is no such kind of address here; give a file" in str(lacking)

@@ -76,11 +76,6 @@ def test_a_device_that_is_no_file_is_not_waited_for() -> None:
         open_stream("/dev/null")
 
 
-def test_an_unknown_scheme_is_one_clear_sentence() -> None:
-    with pytest.raises(SourceError, match=r"^cam://cam/1: there is no such kind of address; "):
-        list(open_stream("cam://cam/1"))
-
-
 def test_a_file_uri_is_a_file(tmp_path: Path) -> None:
     path = write_video(tmp_path / "two words.mkv", shades(3))
     with open_stream(path.as_uri()) as source:

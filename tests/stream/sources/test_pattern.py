@@ -52,3 +52,8 @@ def test_a_pattern_that_makes_no_sense_is_one_clear_sentence(uri: str) -> None:
     with pytest.raises(SourceError) as failure:
         open_stream(uri)
     assert str(failure.value).startswith(uri) and "\n" not in str(failure.value)
+
+
+def test_a_misspelt_word_of_a_pattern_is_not_named() -> None:
+    with pytest.raises(SourceError, match=r"\?frame=3: frame is unknown; did you mean frames\?$"):
+        open_stream("testpattern://640x480@25?frame=3")
