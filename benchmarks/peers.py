@@ -54,10 +54,9 @@ class Runner:
     weights: Path | None = None
 
     def ours(self, config: str, *settings: str, int8: bool = False) -> list[str | Path]:
-        """A configuration of ours, with a detector and a pose network that were calibrated, or as they come."""
-        precision = "int8" if int8 else _uncalibrated()
-        settings = f"detector.precision={precision}", f"pose.precision={precision}", *settings
-        return [sys.executable, CHAINS / "our_chain.py", *self._what(), CONFIGS / config, *settings]
+        """A configuration of ours; see `arithmetic`."""
+        changes = (*arithmetic(int8), *settings)
+        return [sys.executable, CHAINS / "our_chain.py", *self._what(), CONFIGS / config, *changes]
 
     def rtmlib(self, backend: str, every: int = 1) -> list[str | Path]:
         """The peer rtmlib, with a detection every so many frames."""
@@ -98,9 +97,11 @@ CONTENDERS: dict[str, Callable[[Runner], list[str | Path]]] = {
 }
 
 
-def _uncalibrated() -> str:
-    """The lowest precision that needs no calibration."""
-    return "bfloat16" if "bfloat16" in OpenVINOBackend().precisions() else "float32"
+def arithmetic(int8: bool) -> tuple[str, str]:
+    """Settings for a detector and a pose network that were calibrated, or as they come: in the lowest precision then."""
+    native = "bfloat16" if "bfloat16" in OpenVINOBackend().precisions() else "float32"
+    precision = "int8" if int8 else native
+    return f"detector.precision={precision}", f"pose.precision={precision}"
 
 
 def networks() -> list[Path]:

@@ -26,7 +26,7 @@ from rich.table import Table
 from benchmarks.arguments import add_contest, count, explained, not_negative, positive
 from benchmarks.measure import CHAINS, CONFIGS, FailedError, run, use_cores, write
 from benchmarks.peer_environments import UnavailableError, environment
-from benchmarks.peers import networks
+from benchmarks.peers import arithmetic, networks
 
 P95_MS = 500.0
 """Within so many milliseconds of their capture 95 % of the frames have to be out."""
@@ -37,9 +37,9 @@ ARRIVED = 0.98
 Command = list[str | Path]
 
 
-def ours(config: str, *settings: str) -> Callable[[Path, Sequence[str], Sequence[str]], Command]:
-    """Makes the command that runs a configuration of ours on some sources."""
-    changes = [word for setting in settings for word in ("--set", setting)]
+def ours(config: str, *, int8: bool = False) -> Callable[[Path, Sequence[str], Sequence[str]], Command]:
+    """Makes the command that runs a configuration of ours on some sources; see `benchmarks.peers.arithmetic`."""
+    changes = [word for setting in arithmetic(int8) for word in ("--set", setting)]
     chain: Command = [sys.executable, CHAINS / "our_streams.py"]
     return lambda _, times, sources: [*chain, *times[:2], CONFIGS / config, *sources, *changes]
 
@@ -57,6 +57,8 @@ def rtmlib(every: int) -> Callable[[Path, Sequence[str], Sequence[str]], Command
 CONTENDERS = {
     "`balanced`": ours("balanced.yaml"),
     "`fast`": ours("fast.yaml"),
+    "`balanced`, int8": ours("balanced.yaml", int8=True),
+    "`fast`, int8": ours("fast.yaml", int8=True),
     "rtmlib, OpenVINO": rtmlib(1),
     "rtmlib, OpenVINO, detection every 10": rtmlib(10),
 }
