@@ -98,7 +98,7 @@ CONTENDERS: dict[str, Callable[[Runner], list[str | Path]]] = {
 
 
 def arithmetic(int8: bool) -> tuple[str, str]:
-    """Settings for a detector and a pose network that were calibrated, or as they come: in the lowest precision then."""
+    """Settings for a detector and a pose network that were calibrated; or for the lowest precision of all others."""
     native = "bfloat16" if "bfloat16" in OpenVINOBackend().precisions() else "float32"
     precision = "int8" if int8 else native
     return f"detector.precision={precision}", f"pose.precision={precision}"

@@ -37,9 +37,9 @@ ARRIVED = 0.98
 Command = list[str | Path]
 
 
-def ours(config: str, *, int8: bool = False) -> Callable[[Path, Sequence[str], Sequence[str]], Command]:
+def ours(config: str, *settings: str, int8: bool = False) -> Callable[[Path, Sequence[str], Sequence[str]], Command]:
     """Makes the command that runs a configuration of ours on some sources; see `benchmarks.peers.arithmetic`."""
-    changes = [word for setting in arithmetic(int8) for word in ("--set", setting)]
+    changes = [word for setting in (*arithmetic(int8), *settings) for word in ("--set", setting)]
     chain: Command = [sys.executable, CHAINS / "our_streams.py"]
     return lambda _, times, sources: [*chain, *times[:2], CONFIGS / config, *sources, *changes]
 

@@ -21,7 +21,7 @@ from tests.faults.chaos import STREAMS, Fault, Scene
 from tests.faults.gauges import Sample, growth, settled, table
 from tests.faults.watching import WITHIN, Listener, wait_until
 
-SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
+SECONDS = float(os.environ.get("SOAK_SECONDS", "30"))
 
 PATIENCE = 20.0
 """Seconds in which every stream must be back, even on a busy machine; the median is held to what a quiet one shows."""

@@ -72,7 +72,9 @@ def test_a_series_is_missing_or_of_another_kind(pipeline: Pipeline) -> None:
         of = {sample.labels["stream"] for sample in families[name].samples}
         assert of == ({"lost"} if name == "peoplestream_source_faults" else {"lobby", "lost"}), name
     stages = {sample.labels["stage"] for sample in families["peoplestream_stage_seconds"].samples}
-    assert stages == {"perceive", "heed", "track", "publish", "record"}, "and the networks, which these tests do without"
+    assert stages == {"perceive", "heed", "track", "publish", "record"}, (
+        "and the networks, which these tests do without"
+    )
 
 
 def test_a_reason_or_a_kind_of_fault_appears_only_when_it_has_happened(pipeline: Pipeline) -> None:
