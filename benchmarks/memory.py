@@ -27,7 +27,7 @@ from rich.table import Table
 from benchmarks.arguments import add_contest, counts, explained, positive
 from benchmarks.measure import CHAINS, FailedError, run, use_cores, write
 from benchmarks.peer_environments import UnavailableError
-from benchmarks.streams_held import CONTENDERS, ours
+from benchmarks.streams_held import CONTENDERS, frame_rate, ours
 
 WARM = "3"
 """Seconds before the frames count; the memory always does."""
@@ -83,13 +83,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=positive, default=10.0)
     options = parser.parse_args()
     notes, video = Console(stderr=True), options.video.absolute()
-    surroundings, times = use_cores(options.threads), (WARM, str(options.seconds))
+    surroundings, times = use_cores(options.threads), (WARM, str(options.seconds), str(frame_rate(options.video)))
     rows: dict[str, dict[str, list[dict[str, Any]]]] = {}
     left_out: dict[str, str] = {}
     with camera(video) as address:
         for name in options.only or MEASURED:
             try:
-                run(MEASURED[name](options.venvs.absolute(), ("0", "1"), [str(video)]), surroundings)
+                run(MEASURED[name](options.venvs.absolute(), ("0", "1", times[2]), [str(video)]), surroundings)
                 for kind, source in (("file", str(video)), ("camera", address)):
                     for count in options.streams:
                         command = MEASURED[name](options.venvs.absolute(), times, [source] * count)

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 _FILE = "network.xml"
 """Of a kept network; OpenVINO puts the weights beside it."""
 
-_ROWS = 4
-"""Rows of one request at most. More are no faster, and every row takes memory: 8 MiB in RTMPose-s, 30 in BlazePose."""
+_ROWS, _PIXELS = 4, 4 * 256 * 256
+"""Rows of one request at most, and pixels of its pictures, unless one has more. More are no faster, and every row takes
+memory: 8 MiB in RTMPose-s, 25 in YOLOX-tiny, 30 in BlazePose."""
 
 
 class OpenVINOBackend:
@@ -91,13 +92,20 @@ class OpenVINOCompiled:
         """Run one batch."""
         given = [np.ascontiguousarray(array) for array in inputs]
         rows = max(len(given[0]), 1)
-        step = math.ceil(rows / math.ceil(rows / _ROWS))
+        step = math.ceil(rows / math.ceil(rows / _most(given[0])))
         parts = [self._infer([array[start : start + step] for array in given]) for start in range(0, rows, step)]
         return parts[0] if len(parts) == 1 else tuple(np.concatenate(of_parts) for of_parts in zip(*parts, strict=True))
 
     def _infer(self, rows: list[npt.NDArray[Any]]) -> tuple[npt.NDArray[np.float32], ...]:
         results = self._request.infer(dict(enumerate(rows)), share_inputs=True, share_outputs=False)
         return tuple(np.asarray(results[output], np.float32) for output in self._compiled.outputs)
+
+
+def _most(batch: npt.NDArray[Any]) -> int:
+    """Rows that one request takes: of pictures, uint8 [B, H, W, 3], fewer where they are large."""
+    if batch.dtype != np.uint8 or batch.ndim != 4:
+        return _ROWS
+    return min(max(_PIXELS // (batch.shape[1] * batch.shape[2]), 1), _ROWS)
 
 
 def converted(network: nn.Module, spec: CompileSpec) -> Any:

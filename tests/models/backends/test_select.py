@@ -257,3 +257,17 @@ def test_rows_of_a_large_batch_get_lost_or_change_places(rows: int) -> None:
     (in_parts,) = OpenVINOBackend().compile(network(), spec)(pixels)
     (expected,) = TorchBackend().compile(network(), spec)(pixels)
     np.testing.assert_allclose(in_parts, expected, atol=1e-4)
+
+
+def test_a_batch_of_large_pictures_takes_the_memory_of_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    openvino = pytest.importorskip("models.backends.openvino", reason="the extra `cpu` is not installed")
+    monkeypatch.setattr(openvino, "_PIXELS", 2 * 64 * 96)
+    compiled = OpenVINOBackend().compile(network(), CompileSpec(INPUTS, "float32", threads=1))
+    asked: list[int] = []
+    infer = compiled._infer
+    monkeypatch.setattr(compiled, "_infer", lambda rows: asked.append(len(rows[0])) or infer(rows))
+    compiled(np.zeros((5, 64, 96, 3), np.uint8))
+    assert asked == [2, 2, 1]
+    monkeypatch.setattr(openvino, "_PIXELS", 1)
+    compiled(np.zeros((2, 64, 96, 3), np.uint8))
+    assert asked[3:] == [1, 1], "a single picture is too large"
