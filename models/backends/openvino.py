@@ -105,7 +105,8 @@ def _most(batch: npt.NDArray[Any]) -> int:
     """Rows that one request takes: of pictures, uint8 [B, H, W, 3], fewer where they are large."""
     if batch.dtype != np.uint8 or batch.ndim != 4:
         return _ROWS
-    return min(max(_PIXELS // (batch.shape[1] * batch.shape[2]), 1), _ROWS)
+    height, width = map(int, batch.shape[1:3])
+    return min(max(_PIXELS // (height * width), 1), _ROWS)
 
 
 def converted(network: nn.Module, spec: CompileSpec) -> Any:
