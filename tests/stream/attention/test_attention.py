@@ -2,117 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import pytest
 
 from models.tasks import Boxes, Float, Image, Window
 from stream.attention.attention import Attention, Pace
-from stream.attention.budget import PATIENCE, PUT_OFF, Budget, Costs, Work
-from stream.config import StreamConfig, TrackConfig
+from stream.config import TrackConfig
 from stream.metrics import Metrics
 from stream.perception import Perception
-from stream.types import Frame, People
-from tests.stream.attention.test_budget import Clock
-
-FPS = 25.0
-SIZE = (240, 320)
-STREAM = StreamConfig(id="s", source="testpattern://320x240@25")
-
-
-class World:
-    """People who walk through a picture, as networks that see perfectly would find them.
-
-    Every person is a bright bar; `people` has x and speed in pixels per frame of each. Counts what is asked of it.
-    """
-
-    def __init__(self, *people: tuple[float, float]) -> None:
-        self.people = list(people)
-        self.time = 0
-        self.detections = 0
-        self.posed: list[int] = []
-        self.masked: list[int] = []
-        self.blind = False
-
-    def boxes(self) -> Float:
-        places = [x + speed * self.time for x, speed in self.people]
-        return np.array([[x - 15, 80, x + 15, 180] for x in places], np.float32).reshape(-1, 4)
-
-    def image(self) -> Image:
-        picture = np.full((*SIZE, 3), 40, np.uint8)
-        for x1, y1, x2, y2 in self.boxes().astype(int).clip(0).tolist():
-            picture[y1:y2, x1:x2] = 200
-        return picture
-
-    def frame(self, **changes: object) -> Frame:
-        stamp = self.time / FPS
-        return replace(Frame("s", 0, self.time, stamp, stamp, "file", self.image()), **changes)
-
-    def detector(self, images: Sequence[Image]) -> list[Boxes]:
-        self.detections += 1
-        return [Boxes(self.boxes(), np.full(len(self.people), 0.9, np.float32)) for _ in images]
-
-    def pose(self, images: Sequence[Image], boxes: Sequence[Float]) -> list[Float]:
-        self.posed.append(sum(map(len, boxes)))
-        return [self._poses(of) for of in boxes]
-
-    def _poses(self, boxes: Float) -> Float:
-        """Everybody's keypoints lie in a grid in his box; whoever is nearest to a box that is asked for is seen."""
-        here = self.boxes()
-        found = np.zeros((len(boxes), 17, 3), np.float32)
-        steps = np.linspace(0.1, 0.9, 17, dtype=np.float32)
-        for row, box in enumerate(boxes):
-            distance = np.abs(here[:, 0] - box[0])
-            if len(here) and distance.min() < 20:
-                x1, y1, x2, y2 = here[distance.argmin()]
-                found[row, :, 0], found[row, :, 1] = x1 + (x2 - x1) * steps, y1 + (y2 - y1) * steps
-                found[row, :, 2] = 0.05 if self.blind else 0.9
-        return found
-
-    def masks(
-        self, images: Sequence[Image], boxes: Sequence[Float], keypoints: Sequence[Float]
-    ) -> list[list[Window | None]]:
-        self.masked.append(sum(map(len, boxes)))
-        return [
-            [Window(np.ones((100, 30), np.bool_), (int(max(x1, 0)), int(y1))) for x1, y1, _, _ in of] for of in boxes
-        ]
-
-
-COSTS: dict[Work, float] = {"detections": 0.040, "keypoints": 0.004, "masks": 0.009}
-"""Seconds a piece, in tests with a budget."""
-
-
-def attention(
-    world: World, pace: Pace, *, metrics: Metrics | None = None, costly: bool = False, each_batch: float = 0.0
-) -> Attention:
-    """One whose networks cost nothing, or as much as `COSTS` says."""
-    metrics = metrics or Metrics()
-    clock = Clock()
-
-    def slow(work: Work, network: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
-        def run(images: Sequence[Image], *people: Sequence[Float]) -> list[Any]:
-            pieces = sum(map(len, people[0])) if people else len(images)
-            clock.now += COSTS[work] * pieces if costly else 0.0
-            return network(images, *people)
-
-        return run
-
-    perception = Perception(
-        slow("detections", world.detector), slow("keypoints", world.pose), slow("masks", world.masks)
-    )
-    return Attention(perception, pace, TrackConfig(), metrics, Budget(metrics, each_batch, Costs(clock)))
-
-
-def watch(world: World, look: Attention, frames: int, stream: StreamConfig = STREAM) -> list[People]:
-    seen = []
-    for _ in range(frames):
-        seen += look([world.frame()], {"s": stream})
-        world.time += 1
-    return seen
+from tests.stream.attention.world import FPS, STREAM, World, attention, watch
 
 
 def test_looking_at_every_frame_skips_a_network() -> None:
@@ -358,107 +259,3 @@ def test_forgetting_somebody_mixes_up_those_who_are_followed() -> None:
     everyone = watch(world, look, 80)
     assert all(people.ids.tolist() == [1, 3, 4] for people in everyone[3:])
     np.testing.assert_allclose(everyone[-1].boxes[:, 0], [25, 185, 265], atol=1)
-
-
-def put_off(metrics: Metrics, stream: str = "s") -> dict[str, int]:
-    return {work: metrics.counted(PUT_OFF + work, stream) for work in COSTS}
-
-
-def spent(world: World) -> float:
-    """Seconds that the networks took so far."""
-    return (
-        COSTS["detections"] * world.detections
-        + COSTS["keypoints"] * sum(world.posed)
-        + COSTS["masks"] * sum(world.masked)
-    )
-
-
-@pytest.mark.parametrize(
-    ("budget_ms", "waits"),
-    [(60, set()), (40, {"masks"}), (15, {"masks", "keypoints"}), (6, {"masks", "keypoints", "detections"})],
-)
-def test_what_matters_more_is_put_off_first(budget_ms: float, waits: set[str]) -> None:
-    world, metrics = World((60, 1), (120, 1), (180, 1)), Metrics()
-    look = attention(world, Pace(detector=8, pose=1, masks=1), metrics=metrics, costly=True)
-    stream = STREAM.model_copy(update={"budget_ms": float(budget_ms)})
-    everyone = watch(world, look, 60, stream)
-    assert {work for work, times in put_off(metrics).items() if times} == waits
-    if "detections" not in waits:
-        assert spent(world) / 60 <= budget_ms * 1.2e-3, "the budget was not kept"
-    assert all(people.ids.tolist() == [1, 2, 3] for people in everyone)
-
-
-def test_somebody_starves_when_there_is_hardly_any_time() -> None:
-    world, metrics = World((60, 1), (120, 1), (180, 1)), Metrics()
-    look = attention(world, Pace(detector=8, pose=2, masks=3), metrics=metrics, costly=True)
-    everyone = watch(world, look, 100, STREAM.model_copy(update={"budget_ms": 0.1}))
-    assert all(put_off(metrics).values())
-    for row in range(3):
-        unseen = longest(people.predicted[row] for people in everyone)
-        assert unseen < PATIENCE * 2, "not looked at for too long"
-        bare = longest(people.masks[row] is None for people in everyone)
-        assert bare <= PATIENCE * 3, "no mask for too long"
-    assert 100 / 8 > world.detections >= 100 // (PATIENCE * 8)
-
-
-def longest(states: Iterable[bool]) -> int:
-    """Frames of the longest run of True."""
-    best = now = 0
-    for state in states:
-        now = now + 1 if state else 0
-        best = max(best, now)
-    return best
-
-
-def test_a_detection_that_is_asked_for_is_put_off() -> None:
-    world, metrics = World((60, 0)), Metrics()
-    look = attention(world, Pace(detector=50), metrics=metrics, costly=True)
-    stream = STREAM.model_copy(update={"budget_ms": 0.1})
-    watch(world, look, 10, stream)
-    world.people.append((250, -1))
-    everyone = watch(world, look, 4, stream)
-    assert 2 in everyone[-1].ids
-
-
-def test_a_newcomer_waits_with_a_detection_that_was_put_off() -> None:
-    world, metrics = World((60, 0)), Metrics()
-    look = attention(world, Pace(detector=5), metrics=metrics, costly=True)
-    stream = STREAM.model_copy(update={"budget_ms": 0.1})
-    watch(world, look, 12, stream)
-    assert put_off(metrics)["detections"]
-    world.people.append((250, -1))
-    assert 2 in watch(world, look, 4, stream)[-1].ids
-
-
-def test_a_budget_cannot_help_where_everything_is_looked_at_in_every_frame() -> None:
-    world, metrics = World((60, 1), (160, 1)), Metrics()
-    look = attention(world, Pace(), metrics=metrics, costly=True)
-    watch(world, look, 40, STREAM.model_copy(update={"budget_ms": 30.0}))
-    assert 40 / PATIENCE <= world.detections <= 25
-    assert spent(world) / 40 < 0.036
-
-
-def test_one_stream_pays_for_the_others() -> None:
-    crowd, alone, metrics = World(*((20 + 30 * i, 0) for i in range(10))), World((60, 0)), Metrics()
-    world = World()
-    world.detector = lambda images: [boxes for image in images for boxes in pick(image).detector([image])]  # type: ignore[method-assign]
-    world.pose = lambda images, boxes: [  # type: ignore[method-assign]
-        points for image, of in zip(images, boxes, strict=True) for points in pick(image).pose([image], [of])
-    ]
-    world.masks = lambda images, boxes, keypoints: [  # type: ignore[method-assign]
-        windows
-        for image, of, points in zip(images, boxes, keypoints, strict=True)
-        for windows in pick(image).masks([image], [of], [points])
-    ]
-
-    def pick(image: Image) -> World:
-        return crowd if image[100, 20].max() > 100 else alone
-
-    streams = {id_: STREAM.model_copy(update={"id": id_}) for id_ in ("crowd", "alone")}
-    look = attention(world, Pace(detector=8), metrics=metrics, costly=True, each_batch=0.06)
-    for _ in range(60):
-        look([crowd.frame(stream="crowd"), alone.frame(stream="alone")], streams)
-        crowd.time = alone.time = crowd.time + 1
-    assert sum(put_off(metrics, "alone").values()) < 5, "a stream that wants little waits"
-    assert put_off(metrics, "crowd")["masks"] > 100
-    assert (spent(crowd) + spent(alone)) / 60 < 0.07
