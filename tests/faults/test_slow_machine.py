@@ -16,7 +16,7 @@ from tests.faults.cameras import FPS, Camera
 from tests.faults.programs import Program
 from tests.faults.watching import Listener
 
-SECONDS = float(os.environ.get("SOAK_SECONDS", "20"))
+SECONDS = float(os.environ.get("SOAK_SECONDS", "12"))
 
 MODEL_SECONDS = 0.1
 """What every batch takes, where a frame comes every 0.04 s."""
