@@ -49,7 +49,7 @@ def lacking() -> str | None:
         return "this machine has no NVIDIA driver"
     try:
         accelerator().create(Codec("h264", "r"))
-    except NotImplementedError:  # PyAV finds no such decoder in the FFmpeg that it brings
+    except NotImplementedError:  # PyAV's, where the codec of its FFmpeg knows no hardware of this kind
         return "the FFmpeg in this PyAV was built without NVDEC; install a PyAV that has it"
     except (FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error)
