@@ -53,7 +53,9 @@ class PatternReader:
     def __init__(self, uri: str, dropped: Counter[str]) -> None:  # noqa: ARG002 - a reader's signature; it drops nothing
         match = _URI.fullmatch(uri)
         if unknown := _WORD.fullmatch(uri):
-            raise SourceError(f"{uri}: {unknown[1]} is unknown; there is frames, as in testpattern://640x480@25?frames=100")
+            raise SourceError(
+                f"{uri}: {unknown[1]} is unknown; there is frames, as in testpattern://640x480@25?frames=100"
+            )
         if not match:
             raise SourceError(f"{uri}: must look like testpattern://640x480@25 or testpattern://640x480@25?frames=100")
         self._width, self._height, self.fps = int(match[1]), int(match[2]), float(match[3])
